@@ -1,0 +1,25 @@
+// Package auth is the token flow: it gets an access token for a Salesforce
+// user by the OAuth 2.0 JWT bearer grant (RFC 7523) and looks after it.
+//
+//	Manager.Token(ctx, subject)                                manager.go
+//	  fresh    → the cached token: one map lookup, no lock, no allocation
+//	  due      → the cached token, and one renewal in the background
+//	  expired  → wait for the flight that all callers of the subject share
+//
+//	flight: within the subject's budget of grants              budget.go
+//	  Org.Grant                                                grant.go
+//	    key  → assertion: RS256 over iss, sub, aud, exp, jti   key.go, assertion.go
+//	    POST → the token endpoint, clock corrected by its Date clock.go
+//	    answer → *Token, checked instance URL                  token.go, instance.go
+//	           → *GrantError: code, permanent or not, a hint   error.go, hint.go
+//
+//	Manager.Reject(token) drops that token and no other, so that a late 401
+//	for an old token never costs the newer one.
+//
+// Salesforce sends no expires_in and its session timeout counts from the last
+// use, so a refused token is the truth and the renewal by age only saves the
+// detour. Every grant is a login, of which a user has 3,600 an hour: a subject
+// has a budget below that, whatever goes wrong.
+//
+// The package knows nothing of HTTP servers and imports no other of ours.
+package auth

@@ -1,0 +1,180 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// MakeToken lets the external tests make a token the way Org.Grant does.
+var MakeToken = newToken
+
+func TestNewTokenPlacesTheRenewal(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		ttl      time.Duration
+		spread   float64
+		from, to time.Duration
+	}{
+		{"earliest", 100 * time.Minute, 0.999999, 65 * time.Minute, 65*time.Minute + time.Second},
+		{"latest", 100 * time.Minute, 0, 75 * time.Minute, 75 * time.Minute},
+		{"middle", 100 * time.Minute, 0.5, 70*time.Minute - time.Millisecond, 70*time.Minute + time.Millisecond},
+		{"short life", time.Second, 0, 750 * time.Millisecond, 750 * time.Millisecond},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			now := time.Now()
+			token := newToken(Token{}, now, tt.ttl, tt.spread)
+			if got := time.Duration(token.dueAt - now.UnixNano()); got < tt.from || got > tt.to {
+				t.Errorf("newToken(%v, %v) is due after %v, want %v to %v", tt.ttl, tt.spread, got, tt.from, tt.to)
+			}
+			if got := token.ExpiresAt.Sub(token.IssuedAt); got != tt.ttl {
+				t.Errorf("newToken(%v, %v) lives %v, want %v", tt.ttl, tt.spread, got, tt.ttl)
+			}
+		})
+	}
+}
+
+func TestTokenState(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	token := newToken(Token{}, now, 100*time.Second, 0)
+	for _, tt := range []struct {
+		token *Token
+		age   time.Duration
+		want  state
+	}{
+		{nil, 0, expired},
+		{&Token{}, 0, expired},
+		{token, 0, fresh},
+		{token, 75*time.Second - 1, fresh},
+		{token, 75 * time.Second, due},
+		{token, 100*time.Second - 1, due},
+		{token, 100 * time.Second, expired},
+		{token, -time.Hour, fresh}, // our clock was set back
+	} {
+		if got := tt.token.state(now.Add(tt.age).UnixNano()); got != tt.want {
+			t.Errorf("state(%v) = %v, want %v", tt.age, got, tt.want)
+		}
+	}
+}
+
+func TestBudgetRefusesAWaitBeyondTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBudget()
+		for range grantBurst {
+			b.spend()
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		err := b.await(ctx, "ada@example.com")
+		refused, ok := errors.AsType[*BudgetError](err)
+		if !ok {
+			t.Fatalf("await = %v, want a *BudgetError", err)
+		}
+		if refused.Subject != "ada@example.com" || refused.RetryAfter != 1200*time.Millisecond {
+			t.Errorf("await = %+v, want ada@example.com and 1.2s", refused)
+		}
+		if took := time.Since(start); took != 0 {
+			t.Errorf("await took %v, want an answer at once", took)
+		}
+		if IsPermanent(err) || Hint(err) != "" {
+			t.Errorf("IsPermanent, Hint = %v, %q, want false and none", IsPermanent(err), Hint(err))
+		}
+	})
+}
+
+func TestBudgetWaitIsLongEnough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBudget()
+		for range grantBurst {
+			b.spend()
+		}
+		start := time.Now()
+		for i := range 1000 {
+			if err := b.await(t.Context(), ""); err != nil {
+				t.Fatal(err)
+			}
+			b.spend()
+			// No grant may be free because a token of the bucket was a hair short.
+			if got, want := time.Since(start), time.Duration(i+1)*1200*time.Millisecond; got < want-time.Millisecond {
+				t.Fatalf("grant %d after %v, want %v", i+1, got, want)
+			}
+		}
+		if got, want := time.Since(start), 1201*time.Second; got > want {
+			t.Errorf("1000 grants took %v, want at most %v", got, want)
+		}
+	})
+}
+
+func TestBudgetWaitEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBudget()
+		for range grantBurst {
+			b.spend()
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Millisecond, cancel)
+		if err := b.await(ctx, ""); !errors.Is(err, context.Canceled) {
+			t.Errorf("await = %v, want %v", err, context.Canceled)
+		}
+	})
+}
+
+// A caller may look for a remembered refusal just before the flight that meets
+// one ends, and start the next flight just after.
+func TestFlightRemembersARefusalThatItsCallerMissed(t *testing.T) {
+	grants := 0
+	m := NewManager(func(context.Context, string) (*Token, error) {
+		grants++
+		return nil, &GrantError{Code: "invalid_grant", Permanent: true, Status: 400}
+	}, nil)
+	defer m.Close()
+	s := m.source("ada@example.com")
+	for range 2 {
+		if _, err := m.fly(s); !IsPermanent(err) {
+			t.Errorf("fly = %v, want a permanent refusal", err)
+		}
+	}
+	if grants != 1 {
+		t.Errorf("%d grants, want 1", grants)
+	}
+}
+
+func TestFlightUsesTheTokenThatItsCallerMissed(t *testing.T) {
+	grants := 0
+	m := NewManager(func(context.Context, string) (*Token, error) {
+		grants++
+		return newToken(Token{InstanceURL: loopbackURL}, time.Now(), time.Hour, 0), nil
+	}, nil)
+	defer m.Close()
+	s := m.source("ada@example.com")
+	first, _ := m.fly(s)
+	second, err := m.fly(s)
+	if err != nil || second != first || grants != 1 {
+		t.Errorf("second fly = %p, %v after %d grants, want %p after 1", second, err, grants, first)
+	}
+}
+
+func TestBound(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"", ""},
+		{"user hasn't approved", "user hasn't approved"},
+		{"a\r\nb\x00c\x1b[31m", "a  b c [31m"},
+		{"a\u202eb", "a b"}, // would turn the line around
+		{"\xff", " "},
+		{long(201), long(200) + "…"},
+		{long(200), long(200)},
+	} {
+		if got := bound(tt.in); got != tt.want {
+			t.Errorf("bound(%q) = %q, want %q", tt.in, got, tt.want)
+		}
+	}
+}
+
+var loopbackURL = &url.URL{Scheme: "http", Host: "127.0.0.1"}
+
+func long(n int) string { return strings.Repeat("é", n) }

@@ -1,0 +1,289 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight" // one grant however many wait
+)
+
+const (
+	// flightTimeout bounds a flight, retries and the wait for the budget
+	// included.
+	flightTimeout = 30 * time.Second
+	// refusalMemory is how long a permanent refusal is answered from memory: a
+	// storm of requests must not be a storm of failing logins.
+	refusalMemory = 30 * time.Second
+	// renewalPause is the least time between the starts of two renewals in the
+	// background, should the first fail.
+	renewalPause = 10 * time.Second
+	// Retries of a passing fault start at firstBackoff and double up to
+	// maxBackoff, each shortened at random by up to a half.
+	firstBackoff = 100 * time.Millisecond
+	maxBackoff   = 5 * time.Second
+)
+
+// GrantFunc performs one grant, such as [Org.Grant]. The Manager never calls
+// it twice at a time for one subject.
+type GrantFunc func(ctx context.Context, subject string) (*Token, error)
+
+// Manager hands out the current token of each subject of one org and renews
+// it. It is safe for concurrent use. Close it to end its background work.
+type Manager struct {
+	grant   GrantFunc
+	logger  *slog.Logger
+	sources sync.Map // subject → *source
+	flights singleflight.Group
+
+	// ctx is the flights': a caller that leaves must not end what others wait for.
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu      sync.Mutex
+	closed  bool // guarded by mu
+	running sync.WaitGroup
+}
+
+// source is what the manager knows of one subject.
+type source struct {
+	subject string
+	current atomic.Pointer[Token]
+	pause   atomic.Int64 // Unix nanoseconds before which no renewal in the background starts
+	budget  budget
+
+	mu           sync.Mutex
+	refusal      error     // the last permanent refusal; guarded by mu
+	refusedUntil time.Time // guarded by mu
+	last         Outcome   // guarded by mu
+}
+
+// Outcome is what is known of a subject's grants, for readiness and status.
+type Outcome struct {
+	Token     *Token    // the current token; nil if there is none
+	Grants    int       // tokens granted so far
+	Failure   error     // the last failed grant; nil if none has failed
+	FailureAt time.Time // when Failure happened
+}
+
+// NewManager returns a Manager that gets tokens by grant. A nil logger
+// discards.
+func NewManager(grant GrantFunc, logger *slog.Logger) *Manager {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	m := &Manager{grant: grant, logger: logger}
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	return m
+}
+
+// Token returns a token for subject. A good one is returned at once, also
+// while it is being renewed. Without one the call waits for the flight that
+// all callers share, until ctx ends; the flight goes on for the others.
+// The error is a *GrantError, a *BudgetError, [ErrClosed], or says that ctx
+// ended.
+func (m *Manager) Token(ctx context.Context, subject string) (*Token, error) {
+	s := m.source(subject)
+	now := time.Now().UnixNano()
+	token := s.current.Load()
+	switch token.state(now) {
+	case fresh:
+		return token, nil
+	case due:
+		if p := s.pause.Load(); now >= p && s.pause.CompareAndSwap(p, now+int64(renewalPause)) {
+			m.flights.DoChan(subject, func() (any, error) { return m.fly(s) })
+		}
+		return token, nil
+	}
+	if err := s.refused(); err != nil {
+		return nil, err
+	}
+	select {
+	case result := <-m.flights.DoChan(subject, func() (any, error) { return m.fly(s) }):
+		if result.Err != nil {
+			return nil, result.Err
+		}
+		return result.Val.(*Token), nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for a token of %s: %w", subject, context.Cause(ctx))
+	}
+}
+
+// Reject drops token because Salesforce refused it, and reports whether it was
+// the current one. A newer token stays: the caller gets it from Token.
+func (m *Manager) Reject(token *Token) bool {
+	return m.source(token.Subject).current.CompareAndSwap(token, nil)
+}
+
+// Outcome returns what is known of subject's grants.
+func (m *Manager) Outcome(subject string) Outcome {
+	s := m.source(subject)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.last
+	if o.Token = s.current.Load(); o.Token.state(time.Now().UnixNano()) == expired {
+		o.Token = nil
+	}
+	return o
+}
+
+// Close ends the flights and waits for them. Good tokens are still handed out.
+func (m *Manager) Close() {
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
+	m.cancel()
+	m.running.Wait()
+}
+
+func (m *Manager) source(subject string) *source {
+	if s, ok := m.sources.Load(subject); ok {
+		return s.(*source)
+	}
+	s, _ := m.sources.LoadOrStore(subject, &source{subject: subject, budget: newBudget()})
+	return s.(*source)
+}
+
+// begin registers a flight, or reports that the manager is closed.
+func (m *Manager) begin() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return false
+	}
+	m.running.Add(1)
+	return true
+}
+
+// fly is one flight: it gets a token and makes it the current one. singleflight
+// runs it in a goroutine of its own, where a panic would end the process.
+func (m *Manager) fly(s *source) (token *Token, err error) {
+	if !m.begin() {
+		return nil, ErrClosed
+	}
+	defer m.running.Done()
+	defer func() {
+		if p := recover(); p != nil {
+			m.logger.Error("panic in a grant", "subject", s.subject, "panic_type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+			token, err = nil, fmt.Errorf("grant for %s: a fault in sfproxy itself (a panic, see the log)", s.subject)
+			s.failed(err)
+		}
+	}()
+	// A flight that ended just before this one began has done the work.
+	if current := s.current.Load(); current.state(time.Now().UnixNano()) == fresh {
+		return current, nil
+	}
+	if err := s.refused(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(m.ctx, flightTimeout)
+	defer cancel()
+	started := time.Now()
+	token, err = m.retry(ctx, s)
+	if err != nil {
+		if m.ctx.Err() != nil {
+			return nil, ErrClosed
+		}
+		s.failed(err)
+		m.logFailure(s, err, time.Since(started))
+		return nil, err
+	}
+	s.granted(token)
+	m.logger.Info("token granted", "subject", s.subject, "instance", token.InstanceURL.Host,
+		"duration_ms", time.Since(started).Milliseconds(), "expires", token.ExpiresAt.UTC().Format(time.RFC3339))
+	return token, nil
+}
+
+// retry performs the grant, again after a passing fault, until ctx would end.
+func (m *Manager) retry(ctx context.Context, s *source) (*Token, error) {
+	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
+		if err := s.budget.await(ctx, s.subject); err != nil {
+			return nil, err
+		}
+		token, err := m.grant(ctx, s.subject)
+		if isLogin(err) {
+			s.budget.spend()
+		}
+		if err == nil || !isPassing(err) {
+			return token, err
+		}
+		pause := backoff - rand.N(backoff/2)
+		if deadline, _ := ctx.Deadline(); time.Until(deadline) < pause {
+			return nil, err
+		}
+		m.logger.Debug("grant failed, trying again", "subject", s.subject, "error", err, "pause_ms", pause.Milliseconds())
+		if sleep(ctx, pause) != nil {
+			return nil, err
+		}
+	}
+}
+
+func (m *Manager) logFailure(s *source, err error, took time.Duration) {
+	level := slog.LevelWarn
+	attrs := []any{"subject", s.subject, "error", err, "duration_ms", took.Milliseconds()}
+	if IsPermanent(err) {
+		level = slog.LevelError // a person must act
+	}
+	if hint := Hint(err); hint != "" {
+		attrs = append(attrs, "hint", hint)
+	}
+	m.logger.Log(context.Background(), level, "no token granted", attrs...)
+}
+
+// isLogin reports whether an attempt may have been a login: all but those that
+// never reached the endpoint or that it answered with a fault of its own, which
+// backoff bounds.
+func isLogin(err error) bool {
+	e, ok := errors.AsType[*GrantError](err)
+	if !ok {
+		return err == nil
+	}
+	network, ok := errors.AsType[*net.OpError](err)
+	return e.Status < 500 && !(ok && network.Op == "dial")
+}
+
+func isPassing(err error) bool {
+	e, ok := errors.AsType[*GrantError](err)
+	return ok && !e.Permanent
+}
+
+// granted makes token the current one.
+func (s *source) granted(token *Token) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current.Store(token)
+	s.pause.Store(0)
+	s.refusal = nil
+	s.last.Grants++
+}
+
+// failed remembers a flight that gave no token.
+func (s *source) failed(err error) {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last.Failure, s.last.FailureAt = err, now
+	if IsPermanent(err) {
+		s.refusal, s.refusedUntil = err, now.Add(refusalMemory)
+		s.pause.Store(s.refusedUntil.UnixNano())
+		return
+	}
+	s.pause.Store(now.Add(renewalPause).UnixNano())
+}
+
+// refused returns the permanent refusal that is still remembered.
+func (s *source) refused() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refusal == nil || !time.Now().Before(s.refusedUntil) {
+		return nil
+	}
+	return s.refusal
+}

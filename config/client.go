@@ -1,0 +1,107 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+const minAPIKeyLength = 16
+
+var (
+	validName   = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+	visibleText = regexp.MustCompile(`^[!-~]+$`)
+)
+
+// checkClients checks each client by itself and against the others, and gives
+// those without a subject the default one.
+func (p *parser) checkClients(cfg *Config) {
+	for i, n := range p.numbers {
+		if i != n {
+			p.faultLike(clientVariable(i, "NAME"), "", "is missing: clients are numbered from 0 without a gap, and there is a PROXY_CLIENT_%d", n)
+			break
+		}
+	}
+	names, keys, usernames := map[string]string{}, map[string]string{}, map[string]string{}
+	for i := range cfg.Clients {
+		c := &cfg.Clients[i]
+		p.checkName(clientVariable(i, "NAME"), c.Name)
+		p.checkCredentials(i, c)
+		p.checkUnique(names, clientVariable(i, "NAME"), c.Name)
+		p.checkUnique(keys, clientVariable(i, "API_KEY"), hashOf(c.APIKey))
+		p.checkUnique(usernames, clientVariable(i, "USERNAME"), strings.ToLower(c.Username))
+		if c.Subject == "" {
+			c.Subject = cfg.Salesforce.Username
+		}
+	}
+}
+
+// clientVariable returns the name of a variable of client n.
+func clientVariable(n int, name string) string { return fmt.Sprintf("PROXY_CLIENT_%d_%s", n, name) }
+
+func (p *parser) checkName(variable, name string) {
+	switch {
+	case name == "":
+		p.missing(variable, "is required")
+	case !validName.MatchString(name):
+		p.fault(variable, "is not 1 to 64 letters, digits, dots, underscores and hyphens")
+	}
+}
+
+func (p *parser) checkCredentials(n int, c *Client) {
+	key, username, password := clientVariable(n, "API_KEY"), clientVariable(n, "USERNAME"), clientVariable(n, "PASSWORD")
+	if !c.APIKey.IsZero() {
+		p.checkAPIKey(key, c.APIKey.Reveal())
+	}
+	switch {
+	case p.isFaulty(key, key+"_FILE", username, password, password+"_FILE"):
+	case c.Username != "" && c.Password.IsZero():
+		p.missing(password, "is required with %s", username)
+	case c.Username == "" && !c.Password.IsZero():
+		p.missing(username, "is required with %s", password)
+	case c.APIKey.IsZero() && c.Username == "":
+		p.missing(key, "is required (or %s with %s)", username, password)
+	}
+}
+
+func (p *parser) checkAPIKey(variable, key string) {
+	digits, isHash := strings.CutPrefix(key, "sha256:")
+	switch {
+	case isHash:
+		if sum, err := hex.DecodeString(digits); err != nil || len(sum) != sha256.Size {
+			p.fault(variable, "begins with sha256: but does not go on with 64 hexadecimal digits")
+		}
+	case !visibleText.MatchString(key):
+		p.fault(variable, "holds a space, a line break or what is not ASCII, which a header cannot carry")
+	case len(key) < minAPIKeyLength:
+		p.fault(variable, "is shorter than %d characters", minAPIKeyLength)
+	}
+}
+
+// hashOf returns the SHA-256 of an API key in hexadecimal digits, "" if there
+// is none. A key and its hash are the same credential.
+func hashOf(key Secret) string {
+	if key.IsZero() {
+		return ""
+	}
+	if digits, isHash := strings.CutPrefix(key.Reveal(), "sha256:"); isHash {
+		return strings.ToLower(digits)
+	}
+	sum := sha256.Sum256([]byte(key.Reveal()))
+	return hex.EncodeToString(sum[:])
+}
+
+// checkUnique records a fault if another variable has the same value, which is
+// not shown. seen holds variables by value.
+func (p *parser) checkUnique(seen map[string]string, variable, value string) {
+	if value == "" {
+		return
+	}
+	if other, ok := seen[value]; ok {
+		p.faultLike(variable, "", "has the same value as %s", other)
+		return
+	}
+	seen[value] = variable
+}

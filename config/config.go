@@ -1,0 +1,108 @@
+// Package config turns the environment into one validated Config. No other
+// package names a variable that it reads.
+//
+// The struct tags are the whole list of variables: env, envPrefix and
+// envDefault are those of caarlos0/env, help is the meaning, shown is a default
+// that is found elsewhere, and example is a value that would do. [Parse], the
+// help and the table in the README all come from them.
+package config
+
+import (
+	"log/slog"
+	"net/url"
+	"time"
+)
+
+// Config is the configuration of the program. It is not to be changed after
+// [Parse].
+type Config struct {
+	Salesforce Salesforce
+	Proxy      Proxy
+	Clients    []Client `envPrefix:"PROXY_CLIENT"`
+	Log        Log
+	// Warnings are to be logged at start: unknown variables and what is
+	// allowed but risky. They hold no secrets.
+	Warnings []string `env:"-"`
+}
+
+// Salesforce is the side of the org.
+type Salesforce struct {
+	// LoginURL is the token host: an origin, and for an Experience Cloud site
+	// a path without a slash at its end.
+	LoginURL    *url.URL `env:"SF_LOGIN_URL" envDefault:"https://login.salesforce.com" help:"token host: best the org's own My Domain, else login or test, or an Experience Cloud site" example:"https://login.salesforce.com"`
+	ConsumerKey string   `env:"SF_CLIENT_ID,required" help:"consumer key of the Connected App or External Client App" example:"3MVG9..."`
+	Username    string   `env:"SF_USERNAME,required" help:"default subject: the user that tokens act for" example:"integration@example.com"`
+	// Key is the text or, from a file, the content of the private key.
+	Key Secret `env:"SF_JWT_KEY" shown:"one required" help:"private key: the PEM text itself, or with _FILE the path of a file"`
+	// KeySource is where Key comes from, for messages: "SF_JWT_KEY" or
+	// "SF_JWT_KEY_FILE (/path)".
+	KeySource     string `env:"-"`
+	KeyPassphrase Secret `env:"SF_JWT_KEY_PASSPHRASE" help:"passphrase of an encrypted key or keystore"`
+	Audience      string `env:"SF_AUDIENCE" shown:"from SF_LOGIN_URL" help:"claim aud of the assertion" example:"https://login.salesforce.com"` // "" = derived
+	// TokenTTL is 10 seconds to 24 hours.
+	TokenTTL    time.Duration `env:"SF_TOKEN_TTL" envDefault:"2h" help:"how long a token counts as good where the response does not say" example:"2h"`
+	InstanceURL *url.URL      `env:"SF_INSTANCE_URL" help:"instance URL where the token response has none" example:"https://example.my.salesforce.com"` // an origin; nil = none
+	// TrustedDomains are in lower case, without dots at their ends. nil stands
+	// for Salesforce's own.
+	TrustedDomains []string `env:"SF_TRUSTED_DOMAINS" shown:"Salesforce's own" help:"domains, with commas between them, that an instance URL may lie in besides the login host" example:"salesforce.com,force.com"`
+	CAFile         string   `env:"SF_CA_FILE" shown:"system roots" help:"PEM file of further roots for TLS to the org" example:"/etc/ssl/corporate-ca.pem"`
+	CACerts        []byte   `env:"-"` // content of CAFile, nil for none
+	AllowHTTP      bool     `env:"SF_ALLOW_HTTP" envDefault:"false" help:"lets the org be plain HTTP beyond loopback" example:"true"`
+}
+
+// Proxy is the side of the clients.
+type Proxy struct {
+	Listen      string   `env:"PROXY_LISTEN" envDefault:"127.0.0.1:8080" help:"host:port for clients; without a host, all interfaces" example:"127.0.0.1:8080"`
+	AdminListen string   `env:"PROXY_ADMIN_LISTEN" envDefault:"127.0.0.1:8081" help:"host:port for health, metrics and the status page; off for none" example:"127.0.0.1:8081"` // "" = none
+	PublicURL   *url.URL `env:"PROXY_PUBLIC_URL" shown:"from the request" help:"how clients reach the proxy, for URLs in answers" example:"https://sfproxy.example.com"`        // an origin; nil = from the request
+	// TLSCertFile and TLSKeyFile are both set or both empty, and both are set
+	// if TLSClientCAFile is.
+	TLSCertFile     string `env:"PROXY_TLS_CERT_FILE" help:"PEM certificate chain: serve HTTPS" example:"/etc/sfproxy/tls.crt"`
+	TLSKeyFile      string `env:"PROXY_TLS_KEY_FILE" help:"PEM key of that certificate" example:"/etc/sfproxy/tls.key"`
+	TLSClientCAFile string `env:"PROXY_TLS_CLIENT_CA_FILE" help:"PEM roots: require client certificates" example:"/etc/sfproxy/clients.crt"`
+	AllowAnonymous  bool   `env:"PROXY_ALLOW_ANONYMOUS" envDefault:"false" help:"needed to listen beyond loopback without clients" example:"true"`
+	// AllowPaths each begin with a slash. nil stands for the API paths.
+	AllowPaths []string `env:"PROXY_ALLOW_PATHS" shown:"the API paths" help:"path prefixes, with commas between them, that are forwarded" example:"/services/data,/services/apexrest"`
+	// ReplayBuffer is in bytes, 0 to 64 MiB; 0 keeps nothing.
+	ReplayBuffer int64         `env:"PROXY_REPLAY_BUFFER" envDefault:"1MiB" help:"how much of a request body is kept for a replay, 64MiB at most" example:"512KiB"`
+	DrainTimeout time.Duration `env:"PROXY_DRAIN_TIMEOUT" envDefault:"30s" help:"how long a stop waits for requests in flight; 0s cuts them" example:"30s"` // not negative
+}
+
+// Client is an app that may use the proxy. It has an API key, or a username
+// with a password, or all three.
+type Client struct {
+	Name     string `env:"NAME" help:"name of client n, for logs; n counts from 0" example:"billing"`
+	APIKey   Secret `env:"API_KEY" help:"its API key, or sha256: and the key's hash in hex" example:"the output of: openssl rand -hex 32"`
+	Username string `env:"USERNAME" help:"its username for login calls" example:"billing@example.com"`
+	Password Secret `env:"PASSWORD" help:"its password for login calls"`
+	Subject  string `env:"SUBJECT" shown:"SF_USERNAME" help:"the user that its requests act for" example:"billing@example.com"`
+	ReadOnly bool   `env:"READ_ONLY" envDefault:"false" help:"lets it only read" example:"true"`
+}
+
+// Log is how the program logs.
+type Log struct {
+	Level  slog.Level `env:"LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error" example:"info"`
+	Format string     `env:"LOG_FORMAT" envDefault:"auto" help:"json, text, or auto: text on a terminal, else json" example:"json"`
+}
+
+// Parse returns the configuration in environ, which has the form of
+// [os.Environ], and reads the files that it names. Spaces around a value do not
+// count (but in a secret), and an empty variable is an unset one. The error is
+// an [*Error] with every fault there is; it holds no secret.
+func Parse(environ []string) (*Config, error) {
+	p := newParser(environ)
+	p.findUnknown()
+	p.unquote()
+	p.readSecrets()
+	cfg := p.decode()
+	p.checkSalesforce(&cfg.Salesforce)
+	p.checkProxy(&cfg.Proxy)
+	p.checkClients(cfg)
+	p.checkExposure(cfg)
+	p.checkLog(&cfg.Log)
+	if len(p.faults) > 0 {
+		return nil, &Error{p.faults}
+	}
+	cfg.Warnings = p.warnings
+	return cfg, nil
+}

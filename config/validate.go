@@ -1,0 +1,122 @@
+package config
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+)
+
+const keyVariable = "SF_JWT_KEY"
+
+// Bounds of SF_TOKEN_TTL.
+const (
+	minTokenTTL = 10 * time.Second
+	maxTokenTTL = 24 * time.Hour
+)
+
+func (p *parser) checkSalesforce(sf *Salesforce) {
+	p.checkLoginURL(sf)
+	p.checkKey(sf)
+	if sf.InstanceURL != nil {
+		p.checkUpstreamScheme("SF_INSTANCE_URL", sf.InstanceURL, sf.AllowHTTP)
+		p.checkOrigin("SF_INSTANCE_URL", sf.InstanceURL)
+	}
+	if sf.TokenTTL < minTokenTTL || sf.TokenTTL > maxTokenTTL {
+		p.fault("SF_TOKEN_TTL", "%s is not between %s and %s", sf.TokenTTL, minTokenTTL, maxTokenTTL)
+	}
+	p.checkDomains(sf)
+	if sf.CAFile == "" {
+		return
+	}
+	sf.CACerts = p.readFile("SF_CA_FILE", sf.CAFile)
+	if sf.CACerts != nil && !holdsCertificate(sf.CACerts) {
+		p.fault("SF_CA_FILE", "%s holds no PEM certificate", shownPath(sf.CAFile))
+	}
+}
+
+// checkKey finds out where the private key is from. What it is good for is not
+// known here.
+func (p *parser) checkKey(sf *Salesforce) {
+	path, fromFile := p.env[keyVariable+"_FILE"]
+	switch {
+	case p.isFaulty(keyVariable, keyVariable+"_FILE"):
+	case fromFile:
+		sf.KeySource = keyVariable + "_FILE (" + path + ")"
+	case sf.Key.IsZero() && p.misspelt[keyVariable] != "":
+		p.missing(keyVariable, "is required, or %s_FILE is", keyVariable)
+	case sf.Key.IsZero():
+		p.missing(keyVariable+"_FILE", "is required: the path of the private key (or set %s to its PEM text)", keyVariable)
+	case isPath(strings.TrimSpace(sf.Key.Reveal())):
+		p.faultLike(keyVariable, "", "holds a path, not the text of a key: set %s_FILE to it instead", keyVariable)
+	default:
+		sf.KeySource = keyVariable
+	}
+}
+
+func holdsCertificate(text []byte) bool {
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *parser) checkProxy(proxy *Proxy) {
+	if strings.EqualFold(proxy.AdminListen, "off") {
+		proxy.AdminListen = ""
+	}
+	p.checkAddresses(proxy)
+	if proxy.PublicURL != nil {
+		p.checkOrigin("PROXY_PUBLIC_URL", proxy.PublicURL)
+	}
+	p.checkTLS(proxy)
+	for _, path := range proxy.AllowPaths {
+		switch {
+		case !strings.HasPrefix(path, "/"):
+			p.fault("PROXY_ALLOW_PATHS", "%s does not begin with a slash", shown(path))
+		case strings.ContainsAny(path, "*?#"):
+			p.fault("PROXY_ALLOW_PATHS", "%s is not a plain path: a prefix stands for all below it", shown(path))
+		}
+	}
+	if proxy.DrainTimeout < 0 {
+		p.fault("PROXY_DRAIN_TIMEOUT", "%s is negative", proxy.DrainTimeout)
+	}
+}
+
+func (p *parser) checkTLS(proxy *Proxy) {
+	cert, key := proxy.TLSCertFile, proxy.TLSKeyFile
+	switch {
+	case cert != "" && key == "":
+		p.missing("PROXY_TLS_KEY_FILE", "is required with PROXY_TLS_CERT_FILE")
+	case cert == "" && key != "":
+		p.missing("PROXY_TLS_CERT_FILE", "is required with PROXY_TLS_KEY_FILE")
+	case cert == "" && proxy.TLSClientCAFile != "":
+		p.faultLike("PROXY_TLS_CLIENT_CA_FILE", "", "needs PROXY_TLS_CERT_FILE and PROXY_TLS_KEY_FILE beside it")
+	}
+	if cert != "" {
+		p.readFile("PROXY_TLS_CERT_FILE", cert)
+	}
+	if key != "" && p.readFile("PROXY_TLS_KEY_FILE", key) != nil {
+		p.checkMode("PROXY_TLS_KEY_FILE", key)
+	}
+	if proxy.TLSClientCAFile != "" {
+		p.readFile("PROXY_TLS_CLIENT_CA_FILE", proxy.TLSClientCAFile)
+	}
+}
+
+func (p *parser) checkLog(log *Log) {
+	log.Format = strings.ToLower(log.Format)
+	if !slices.Contains([]string{"auto", "json", "text"}, log.Format) {
+		p.fault("LOG_FORMAT", "%s is none of: auto, json, text", shown(log.Format))
+	}
+	if !slices.Contains([]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}, log.Level) {
+		p.fault("LOG_LEVEL", "%s is none of: debug, info, warn, error", shown(p.env["LOG_LEVEL"]))
+	}
+}

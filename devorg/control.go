@@ -1,0 +1,246 @@
+package devorg
+
+import (
+	"cmp"
+	"crypto/rsa"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// controls is what tests have set.
+type controls struct {
+	clockOffset         time.Duration
+	grantDelay, latency time.Duration
+	grants, requests    faultQueue
+	tokenEndpoint       http.Handler
+	instanceInGrants    string
+}
+
+// ExpireTokens makes every live token invalid, as if its time had come.
+func (o *Org) ExpireTokens() { o.sessions.endAll() }
+
+// RevokeTokens makes every live token invalid, as an administrator would.
+func (o *Org) RevokeTokens() { o.sessions.endAll() }
+
+// RotateKey replaces the key that assertions are verified with. Live tokens stay good.
+func (o *Org) RotateKey(key *rsa.PublicKey) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.key = key
+}
+
+func (o *Org) registeredKey() *rsa.PublicKey {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.key
+}
+
+// SetGrantDelay makes each grant wait before it is judged; 0 ends that.
+func (o *Org) SetGrantDelay(d time.Duration) { o.set(func(c *controls) { c.grantDelay = d }) }
+
+// SetLatency makes each request on the instance host wait; 0 ends that.
+func (o *Org) SetLatency(d time.Duration) { o.set(func(c *controls) { c.latency = d }) }
+
+// FailGrants answers the next n grants with f: all of them if n is negative, none from now
+// on if it is 0.
+func (o *Org) FailGrants(n int, f Fault) { o.set(func(c *controls) { c.grants = faultQueue{n, f} }) }
+
+// FailRequests does for the instance host what FailGrants does for grants.
+func (o *Org) FailRequests(n int, f Fault) {
+	o.set(func(c *controls) { c.requests = faultQueue{n, f} })
+}
+
+// SetClockOffset moves the org's clock, which shows in the Date header of every answer.
+func (o *Org) SetClockOffset(d time.Duration) { o.set(func(c *controls) { c.clockOffset = d }) }
+
+// SetTokenEndpoint puts h in the place of the token endpoint; nil restores it.
+func (o *Org) SetTokenEndpoint(h http.Handler) { o.set(func(c *controls) { c.tokenEndpoint = h }) }
+
+// SetInstanceURLInGrants makes grants name another instance; empty restores the truth.
+func (o *Org) SetInstanceURLInGrants(raw string) {
+	o.set(func(c *controls) { c.instanceInGrants = raw })
+}
+
+func (o *Org) set(change func(*controls)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	change(&o.controls)
+}
+
+// MoveInstance opens another instance host and returns its URL. New tokens are for it, old
+// ones are good for nothing, and the old host answers 420 to everything. Behind a public URL the new host keeps its name and
+// changes its port.
+func (o *Org) MoveInstance() (string, error) {
+	name, _, err := net.SplitHostPort(o.cfg.InstanceListen)
+	if err != nil {
+		return "", fmt.Errorf("devorg: InstanceListen: %w", err)
+	}
+	moved, err := o.listenInstance(net.JoinHostPort(name, "0"), "")
+	if err != nil {
+		return "", err
+	}
+	if o.cfg.PublicInstanceURL != "" {
+		public, _ := url.Parse(o.cfg.PublicInstanceURL)
+		own, _ := url.Parse(moved.url)
+		moved.url = public.Scheme + "://" + net.JoinHostPort(public.Hostname(), own.Port())
+	}
+	o.mu.Lock()
+	o.retired = append(o.retired, o.instance)
+	o.instance = moved
+	o.mu.Unlock()
+	o.sessions.endAll()
+	return moved.url, nil
+}
+
+func (o *Org) grantControls() (time.Duration, Fault, bool, http.Handler) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	fault, faulty := o.controls.grants.next()
+	return o.controls.grantDelay, fault, faulty, o.controls.tokenEndpoint
+}
+
+func (o *Org) requestControls() (time.Duration, Fault, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	fault, faulty := o.controls.requests.next()
+	return o.controls.latency, fault, faulty
+}
+
+func (o *Org) announcedInstance(h *host) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return cmp.Or(o.controls.instanceInGrants, h.url)
+}
+
+// pause waits and reports whether the request is still there.
+func (o *Org) pause(r *http.Request, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-r.Context().Done():
+		return false
+	}
+}
+
+// controlHandler mirrors the methods above over plain HTTP. No browser has business here,
+// so that a page someone happens to look at cannot reach it.
+func (o *Org) controlHandler() http.Handler {
+	mux := http.NewServeMux()
+	post := func(path string, action func(r *http.Request) error) {
+		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+			if err := action(r); err != nil {
+				writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
+				return
+			}
+			writeJSON(w, http.StatusOK, map[string]string{"instance_url": o.InstanceURL()})
+		})
+	}
+	post("/expire", func(*http.Request) error { o.ExpireTokens(); return nil })
+	post("/revoke", func(*http.Request) error { o.RevokeTokens(); return nil })
+	post("/move", func(*http.Request) error { _, err := o.MoveInstance(); return err })
+	post("/slow", o.controlSlow)
+	post("/clock", o.controlClock)
+	post("/records", o.controlRecords)
+	post("/publish", o.controlPublish)
+	post("/fail-grants", controlFault(o.FailGrants, func(code, description string, _ int) Fault {
+		return OAuthFault(code, description)
+	}))
+	post("/fail-requests", controlFault(o.FailRequests, func(code, description string, status int) Fault {
+		return RESTFault(status, code, description)
+	}))
+	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, o.Stats())
+	})
+	guarded := http.NewCrossOriginProtection().Handler(mux)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Origin") != "" {
+			http.Error(w, "not for browsers", http.StatusForbidden)
+			return
+		}
+		guarded.ServeHTTP(w, r)
+	})
+}
+
+func (o *Org) controlSlow(r *http.Request) error {
+	grant, grantErr := durationOf(r, "grant")
+	request, requestErr := durationOf(r, "request")
+	if err := cmp.Or(grantErr, requestErr); err != nil {
+		return err
+	}
+	o.SetGrantDelay(grant)
+	o.SetLatency(request)
+	return nil
+}
+
+func (o *Org) controlClock(r *http.Request) error {
+	offset, err := durationOf(r, "offset")
+	if err == nil {
+		o.SetClockOffset(offset)
+	}
+	return err
+}
+
+func (o *Org) controlRecords(r *http.Request) error {
+	n, err := strconv.Atoi(r.FormValue("n"))
+	if err != nil || n < 1 || n > 1_000_000 {
+		return fmt.Errorf("n must be a number from 1 to 1000000")
+	}
+	o.AddAccounts(n)
+	return nil
+}
+
+func (o *Org) controlPublish(r *http.Request) error {
+	var data any
+	if err := json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(&data); err != nil {
+		return fmt.Errorf("the body must be JSON: %w", err)
+	}
+	o.Publish(r.URL.Query().Get("channel"), data)
+	return nil
+}
+
+// controlFault reads n, status, body, error, description, hang and close.
+func controlFault(apply func(int, Fault), worded func(code, description string, status int) Fault) func(*http.Request) error {
+	return func(r *http.Request) error {
+		n, err := strconv.Atoi(cmp.Or(r.FormValue("n"), "1"))
+		if err != nil {
+			return fmt.Errorf("n must be a number")
+		}
+		status, err := strconv.Atoi(cmp.Or(r.FormValue("status"), "0"))
+		if err != nil || (status != 0 && (status < 200 || status > 599)) {
+			return fmt.Errorf("status must be from 200 to 599")
+		}
+		fault := Fault{Body: r.FormValue("body"), ContentType: r.FormValue("type")}
+		if code := r.FormValue("error"); code != "" {
+			fault = worded(code, r.FormValue("description"), cmp.Or(status, http.StatusBadRequest))
+		}
+		fault.Status = cmp.Or(status, fault.Status)
+		fault.Hang = r.FormValue("hang") != ""
+		fault.CloseConn = r.FormValue("close") != ""
+		apply(n, fault)
+		return nil
+	}
+}
+
+// durationOf reads a duration such as 200ms; one that is not given is 0.
+func durationOf(r *http.Request, name string) (time.Duration, error) {
+	value := r.FormValue(name)
+	if value == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(value)
+	if err != nil {
+		return 0, fmt.Errorf("%s must be a duration such as 200ms", name)
+	}
+	return d, nil
+}

@@ -1,0 +1,159 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sfproxy/sfproxy/auth"
+)
+
+// errorHeader tells the proxy's own answers from Salesforce's.
+const errorHeader = "X-SFProxy-Error"
+
+// fault is an answer of the proxy's own.
+type fault struct {
+	status     int
+	code       string // begins with PROXY_
+	message    string
+	retryAfter time.Duration // 0 for none
+}
+
+// refuse answers a request that is not forwarded.
+func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, status int, code string, reason error) {
+	exchangeOf(r.Context()).failure = reason
+	writeFault(w, r, fault{status: status, code: code, message: reason.Error()})
+}
+
+// fail answers a request that got no answer from Salesforce. It is
+// ReverseProxy's ErrorHandler; r is the outbound request.
+func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
+	ex := exchangeOf(r.Context())
+	ex.failure = err
+	switch {
+	case ex.inbound.Context().Err() != nil:
+		// The client has left, or has only closed its half of the connection:
+		// without an answer it must not take silence for a 200.
+		panic(http.ErrAbortHandler)
+	case ex.body != nil && ex.body.broken.Load():
+		p.refuse(w, ex.inbound, http.StatusBadRequest, "PROXY_BAD_BODY", errBrokenBody)
+	default:
+		writeFault(w, ex.inbound, faultOf(err))
+	}
+}
+
+// tokenError is that there was no token to send a request with.
+type tokenError struct{ error }
+
+func (e *tokenError) Unwrap() error { return e.error }
+
+// faultOf says what an error of the transport means to the client. A refused
+// grant is never a 401: some clients answer that by logging in for ever.
+func faultOf(err error) fault {
+	if budget, ok := errors.AsType[*auth.BudgetError](err); ok {
+		return fault{http.StatusTooManyRequests, "PROXY_GRANT_BUDGET", budget.Error(), budget.RetryAfter}
+	}
+	if grant, ok := errors.AsType[*auth.GrantError](err); ok {
+		message := grant.Error()
+		if grant.Hint != "" {
+			message += " (" + grant.Hint + ")"
+		}
+		if grant.Permanent {
+			return fault{http.StatusBadGateway, "PROXY_GRANT_REFUSED", message, 0}
+		}
+		return fault{http.StatusServiceUnavailable, "PROXY_GRANT_UNAVAILABLE", message, 5 * time.Second}
+	}
+	if errors.Is(err, auth.ErrClosed) {
+		return fault{http.StatusServiceUnavailable, "PROXY_STOPPING", "the proxy is stopping", time.Second}
+	}
+	if _, ok := errors.AsType[*tokenError](err); ok {
+		return fault{http.StatusBadGateway, "PROXY_GRANT_REFUSED", err.Error(), 0}
+	}
+	return instanceFault(err)
+}
+
+// instanceFault is faultOf for what went wrong between us and the instance.
+func instanceFault(err error) fault {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return fault{http.StatusBadGateway, "PROXY_INSTANCE_UNTRUSTED",
+			fmt.Sprintf("the instance's certificate is not trusted: %v (where a company proxy inspects TLS, set SF_CA_FILE to its CA certificate)", err), 0}
+	}
+	if dial, ok := errors.AsType[*net.OpError](err); ok && (dial.Op == "dial" || dial.Op == "proxyconnect") {
+		return fault{http.StatusServiceUnavailable, "PROXY_INSTANCE_UNREACHABLE",
+			fmt.Sprintf("the instance cannot be reached: %v", err), 5 * time.Second}
+	}
+	var network net.Error
+	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout() {
+		return fault{http.StatusGatewayTimeout, "PROXY_INSTANCE_TIMEOUT",
+			"Salesforce did not answer in time; whether it has done what was asked is not known", 0}
+	}
+	return fault{http.StatusBadGateway, "PROXY_INSTANCE_BROKE_OFF",
+		fmt.Sprintf("the connection to the instance broke off: %v; whether Salesforce has done what was asked is not known", err), 0}
+}
+
+// writeFault writes f in the dialect of the API that the client speaks.
+func writeFault(w http.ResponseWriter, r *http.Request, f fault) {
+	ex := exchangeOf(r.Context())
+	status, contentType, body := f.status, "", []byte(nil)
+	switch {
+	case within(ex.path, "/services/Soap"):
+		// SOAP 1.1 section 6.2: a fault has status 500, and clients insist.
+		status, contentType, body = http.StatusInternalServerError, "text/xml;charset=UTF-8", soapFault(f)
+	case within(ex.path, "/services/async"):
+		contentType, body = bulkError(f, r.Header)
+	default:
+		contentType, body = restError(f, r.Header)
+	}
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set(errorHeader, f.code)
+	h.Set(requestIDHeader, ex.id)
+	if f.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int((f.retryAfter+time.Second-1)/time.Second)))
+	}
+	w.WriteHeader(status)
+	w.Write(body)
+}
+
+// restError is the error of the REST APIs: JSON, or XML for who asks for it.
+func restError(f fault, h http.Header) (contentType string, body []byte) {
+	one := restFault{Code: f.code, Message: f.message}
+	if accept := h.Get("Accept"); strings.Contains(accept, "xml") && !strings.Contains(accept, "json") {
+		return "application/xml;charset=UTF-8", marshalXML(struct {
+			XMLName xml.Name    `xml:"Errors"`
+			Faults  []restFault `xml:"Error"`
+		}{Faults: []restFault{one}})
+	}
+	body, _ = json.Marshal([]restFault{one})
+	return "application/json;charset=UTF-8", body
+}
+
+// bulkError is the error of Bulk API 1.0: XML, or JSON for who sends JSON.
+func bulkError(f fault, h http.Header) (contentType string, body []byte) {
+	one := struct {
+		XMLName xml.Name `xml:"http://www.force.com/2009/06/asyncapi/dataload error" json:"-"`
+		Code    string   `xml:"exceptionCode" json:"exceptionCode"`
+		Message string   `xml:"exceptionMessage" json:"exceptionMessage"`
+	}{Code: f.code, Message: f.message}
+	if strings.Contains(h.Get("Content-Type"), "json") || strings.Contains(h.Get("Accept"), "json") {
+		body, _ = json.Marshal(one)
+		return "application/json;charset=UTF-8", body
+	}
+	return "application/xml;charset=UTF-8", marshalXML(one)
+}
+
+func marshalXML(v any) []byte {
+	body, _ := xml.Marshal(v)
+	return append([]byte(xml.Header), body...)
+}

@@ -1,0 +1,194 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+)
+
+// body is a request's body that can be sent again as long as all that was read
+// of it is kept: up to limit bytes. What is unread still comes from the client,
+// so a replay gives the kept part and then the rest.
+//
+// net/http's transport may go on reading after RoundTrip has returned, so each
+// attempt to send has its own reader, and a newer attempt cuts off the older.
+type body struct {
+	attempt atomic.Int64 // the current one; readers of others fail
+	broken  atomic.Bool  // the client did not send it to its end
+
+	mu      sync.Mutex
+	source  io.Reader // guarded by mu
+	limit   int64
+	kept    []byte // the beginning, as far as it was read; guarded by mu
+	spilled bool   // more was read than is kept; guarded by mu
+	ended   error  // what source ended with; guarded by mu
+}
+
+var (
+	errStaleAttempt = errors.New("the request body is being sent anew")
+	errBrokenBody   = errors.New("the request body broke off or is malformed")
+)
+
+// fill reads the body until it ends or limit is reached, and reports whether it
+// ended. A client's failure to send it is the error.
+func (b *body) fill(sizeHint int64) (whole bool, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	// A client may announce more than it sends: no large buffer on its word.
+	b.kept = make([]byte, 0, min(max(sizeHint, 512), 64<<10))
+	for b.ended == nil && int64(len(b.kept)) < b.limit {
+		if len(b.kept) == cap(b.kept) {
+			b.kept = append(b.kept, 0)[:len(b.kept)]
+		}
+		free := b.kept[len(b.kept):cap(b.kept)]
+		free = free[:min(int64(len(free)), b.limit-int64(len(b.kept)))]
+		n, err := b.source.Read(free)
+		b.kept = b.kept[:len(b.kept)+n]
+		b.end(err)
+	}
+	if b.ended == nil && int64(len(b.kept)) == b.limit {
+		return b.endsHere()
+	}
+	if b.ended == io.EOF {
+		return true, nil
+	}
+	return false, b.ended
+}
+
+// endsHere reports whether the body ends at the limit exactly. The byte that
+// says no is kept.
+func (b *body) endsHere() (bool, error) {
+	var one [1]byte
+	for b.ended == nil {
+		n, err := b.source.Read(one[:])
+		b.end(err)
+		if n > 0 {
+			b.kept = append(b.kept, one[0])
+			return false, nil
+		}
+	}
+	if b.ended == io.EOF {
+		return true, nil
+	}
+	return false, b.ended
+}
+
+// open starts a new attempt and returns its reader, from the first byte. ok is
+// false if the beginning is gone. It waits for a read that is under way.
+func (b *body) open() (r io.ReadCloser, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.spilled {
+		return nil, false
+	}
+	return &attempt{body: b, number: b.attempt.Add(1)}, true
+}
+
+// claim reports whether the body can be sent anew. If so, no attempt so far
+// gets more of it: one that read on would make the answer untrue.
+func (b *body) claim() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.spilled {
+		b.attempt.Add(1)
+	}
+	return !b.spilled
+}
+
+// end notes what source returned. b.mu is held.
+func (b *body) end(err error) {
+	b.ended = err
+	if err != nil && err != io.EOF {
+		b.broken.Store(true)
+	}
+}
+
+// beginning returns what is kept of the body. It must not be changed.
+func (b *body) beginning() []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.kept
+}
+
+// size returns the length of a whole body.
+func (b *body) size() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return int64(len(b.kept))
+}
+
+// release cuts off all attempts: the handler is about to return, after which
+// the client's body must not be read.
+func (b *body) release() { b.attempt.Add(1) }
+
+// attempt reads a body from its beginning.
+type attempt struct {
+	body   *body
+	number int64
+	offset int
+}
+
+func (a *attempt) Read(p []byte) (int, error) {
+	b := a.body
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case a.number != b.attempt.Load():
+		return 0, errStaleAttempt
+	case a.offset < len(b.kept):
+		n := copy(p, b.kept[a.offset:])
+		a.offset += n
+		return n, nil
+	case b.ended != nil:
+		return 0, b.ended
+	}
+	// The limit is reached before it is passed: up to there a replay is possible.
+	if room := b.limit - int64(len(b.kept)); !b.spilled && room > 0 {
+		p = p[:min(int64(len(p)), room)]
+	}
+	n, err := b.source.Read(p)
+	b.end(err)
+	if !b.spilled && int64(len(b.kept)+n) <= b.limit {
+		b.kept = append(b.kept, p[:n]...)
+		a.offset += n
+		return n, err
+	}
+	b.spilled, b.kept = true, nil
+	return n, err
+}
+
+// Close does nothing: the client's body is the server's to close.
+func (a *attempt) Close() error { return nil }
+
+// keep takes over the request's body. One that fits the replay buffer is read
+// whole before Salesforce is asked: it can be replayed, and a slow client does
+// not hold one of the org's slots for long requests, which Salesforce counts
+// from the first byte of the head. A larger one streams.
+func (p *Proxy) keep(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength == 0 || r.Body == nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		ex := exchangeOf(r.Context())
+		ex.body = &body{source: r.Body, limit: p.cfg.ReplayBuffer}
+		defer ex.body.release()
+		if r.ContentLength <= p.cfg.ReplayBuffer {
+			whole, err := ex.body.fill(r.ContentLength)
+			if err != nil {
+				p.refuse(w, r, http.StatusBadRequest, "PROXY_BAD_BODY", errBrokenBody)
+				return
+			}
+			ex.bodyWhole = whole
+		}
+		if !ex.bodyWhole {
+			// Without it net/http's server reads the rest of an HTTP/1 body away
+			// when an answer comes early, and Salesforce would get a body that ends
+			// well and lacks that rest.
+			http.NewResponseController(w).EnableFullDuplex()
+		}
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,20 @@
+// Package proxy is the main flow: it takes a client's request, puts the token
+// of the client's subject on it, and sends it to the instance that the token
+// is good for.
+//
+//	client
+//	  → observe    request id, one log line                      observe.go
+//	  → guard      Host, Origin, Sec-Fetch-Site                  guard.go
+//	  → identify   credential → client, and so the subject       identify.go
+//	  → admit      path, method                                  admit.go, path.go
+//	  → keep       read the body whole, or enough for a replay   body.go
+//	  → answer here what must not reach Salesforce               soap.go
+//	  → rewrite    strip what is not Salesforce's business       rewrite.go
+//	  → transport  token and instance on; if Salesforce refuses  transport.go
+//	               the token, renew once and replay once         refusal.go
+//	  ← respond    Location, cookies, identity URLs              response.go
+//	  ← answer     the proxy's own answers in the API's dialect  answer.go
+//
+// The chain stands as one expression in [New]. What one request carries
+// through it is its exchange.
+package proxy

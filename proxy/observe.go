@@ -1,0 +1,123 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"time"
+)
+
+// requestIDHeader carries the id that an answer and its log lines share.
+const requestIDHeader = "X-Request-Id"
+
+// observe gives each request its exchange and, when it is done, its log line:
+// also when the answer broke off, which arrives here as a panic.
+func (p *Proxy) observe(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ex := &exchange{id: requestID(r), started: time.Now(), path: r.URL.Path, public: p.publicOrigin(r)}
+		r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, ex))
+		ex.inbound = r
+		recorder := &recorder{ResponseWriter: w}
+		w.Header()["Content-Type"] = nil // no guessing where Salesforce sent none
+		whole := false
+		defer func() { p.logExchange(ex, recorder, whole) }()
+		next.ServeHTTP(recorder, r)
+		whole = true
+	})
+}
+
+// logExchange writes the line of a request: at warn where the proxy could not
+// do its work, else at debug. A client that hangs up is no failure.
+func (p *Proxy) logExchange(ex *exchange, rec *recorder, whole bool) {
+	ctx := ex.inbound.Context()
+	level, message := slog.LevelDebug, "request"
+	clientLeft := ctx.Err() != nil
+	switch {
+	case clientLeft && (!whole || rec.status == 0):
+		message = "client left"
+	case !whole:
+		level, message = slog.LevelWarn, "answer broke off"
+	case ex.failure != nil && rec.status >= 500:
+		level, message = slog.LevelWarn, "request failed"
+	}
+	if !p.logger.Enabled(ctx, level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 12)
+	attrs = append(attrs,
+		slog.String("request_id", ex.id),
+		slog.String("method", ex.inbound.Method),
+		slog.String("path", ex.path), // never the query: SOQL holds personal data
+		slog.Int("status", rec.status),
+		slog.Int64("bytes", rec.bytes),
+		slog.Int64("duration_ms", time.Since(ex.started).Milliseconds()))
+	if ex.client != nil && ex.client.Name != "" {
+		attrs = append(attrs, slog.String("client", ex.client.Name))
+	}
+	if ex.token != nil {
+		attrs = append(attrs, slog.String("instance", ex.token.InstanceURL.Host))
+	}
+	if ex.replayed {
+		attrs = append(attrs, slog.Bool("replayed", true))
+	}
+	if ex.failure != nil {
+		attrs = append(attrs, slog.String("reason", ex.failure.Error()))
+	}
+	p.logger.LogAttrs(ctx, level, message, attrs...)
+}
+
+// requestID takes the client's id if it is a plain one, else makes one.
+func requestID(r *http.Request) string {
+	id := r.Header.Get(requestIDHeader)
+	if len(id) == 0 || len(id) > 64 {
+		return fmt.Sprintf("%016x", rand.Uint64())
+	}
+	for _, c := range []byte(id) {
+		if c <= ' ' || c > '~' {
+			return fmt.Sprintf("%016x", rand.Uint64())
+		}
+	}
+	return id
+}
+
+// publicOrigin returns the origin the client knows the proxy by.
+func (p *Proxy) publicOrigin(r *http.Request) string {
+	switch {
+	case p.cfg.PublicURL != nil:
+		return p.cfg.PublicURL.Scheme + "://" + p.cfg.PublicURL.Host
+	case r.Host == "": // HTTP/1.0; what is a Location then becomes a relative one
+		return ""
+	case r.TLS != nil:
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
+}
+
+// recorder notes status and size of an answer. Flush and the like reach the
+// real writer through Unwrap.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if status >= 200 || status == http.StatusSwitchingProtocols {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	n, err := r.ResponseWriter.Write(b)
+	r.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap serves [http.ResponseController].
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -1,0 +1,123 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/sfproxy/sfproxy/auth"
+)
+
+// Tokens is where the proxy's tokens come from: an [auth.Manager].
+type Tokens interface {
+	Token(ctx context.Context, subject string) (*auth.Token, error)
+	Reject(token *auth.Token) bool
+}
+
+// Config is what a proxy is made of.
+type Config struct {
+	// Tokens is required.
+	Tokens Tokens
+	// Transport reaches the instances, see [NewTransport]. Required.
+	Transport http.RoundTripper
+	// Subject is the Salesforce user whom requests act as when there are no
+	// Clients. Required then.
+	Subject string
+	// Clients may use the proxy, and nobody else. Without any, whoever reaches
+	// it may.
+	Clients []Client
+	// AnyHost lets requests name the proxy by any Host. Otherwise, without
+	// Clients, it must be a loopback name or PublicURL's: a web page can give
+	// its own name the proxy's address (DNS rebinding).
+	AnyHost bool
+	// PublicURL is the origin that clients know the proxy by. Default: scheme
+	// and Host of the request.
+	PublicURL *url.URL
+	// AllowPaths are the path prefixes that are forwarded. Default:
+	// DefaultAllowPaths.
+	AllowPaths []string
+	// ReplayBuffer is how many bytes of a request body are kept for a replay.
+	ReplayBuffer int64
+	// Logger gets a line a request at debug, failures at warn. Default: none.
+	Logger *slog.Logger
+}
+
+// Proxy is the main flow as an [http.Handler]. Safe for concurrent use.
+type Proxy struct {
+	cfg     Config
+	logger  *slog.Logger
+	handler http.Handler
+}
+
+// New returns a Proxy.
+func New(cfg Config) (*Proxy, error) {
+	switch {
+	case cfg.Tokens == nil:
+		return nil, errors.New("proxy: no Tokens")
+	case cfg.Transport == nil:
+		return nil, errors.New("proxy: no Transport")
+	case cfg.Subject == "" && len(cfg.Clients) == 0:
+		return nil, errors.New("proxy: neither Subject nor Clients")
+	}
+	if cfg.AllowPaths == nil {
+		cfg.AllowPaths = DefaultAllowPaths
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	p := &Proxy{cfg: cfg, logger: cfg.Logger}
+	reverse := &httputil.ReverseProxy{
+		Rewrite:        rewrite,
+		Transport:      &transport{base: cfg.Transport, tokens: cfg.Tokens, logger: cfg.Logger},
+		ModifyResponse: respond,
+		ErrorHandler:   p.fail,
+		BufferPool:     new(bufferPool),
+		ErrorLog:       slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
+	}
+	p.handler = p.observe(p.guard(p.identify(p.admit(p.keep(p.endSessionsHere(reverse))))))
+	return p, nil
+}
+
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
+
+// exchange is what one request carries through the chain. Each stage fills its
+// own fields; only the goroutine that serves the request touches them.
+type exchange struct {
+	id        string
+	started   time.Time
+	path      string // canonical, for decisions and logs
+	public    string // the proxy's origin as the client knows it
+	client    *Client
+	body      *body // nil if the request has none
+	bodyWhole bool  // all of it is kept
+
+	inbound   *http.Request
+	token     *auth.Token // the one that the answer was got with
+	replayed  bool
+	tokenWait time.Duration
+	failure   error // why the proxy itself answered
+}
+
+type exchangeKey struct{}
+
+// exchangeOf returns the exchange that observe put into the request's context.
+func exchangeOf(ctx context.Context) *exchange { return ctx.Value(exchangeKey{}).(*exchange) }
+
+// bufferPool lends out the buffers that answers are copied through.
+type bufferPool struct{ pool sync.Pool }
+
+const copyBufferSize = 32 << 10
+
+func (b *bufferPool) Get() []byte {
+	if buf, ok := b.pool.Get().(*[copyBufferSize]byte); ok {
+		return buf[:]
+	}
+	return make([]byte, copyBufferSize)
+}
+
+func (b *bufferPool) Put(buf []byte) { b.pool.Put((*[copyBufferSize]byte)(buf)) }

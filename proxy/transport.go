@@ -1,0 +1,210 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sfproxy/sfproxy/auth"
+)
+
+// NewTransport returns the pooled transport to an org: many connections to few
+// hosts. roots are those that a server certificate may lead to; nil are the
+// system's. HTTPS_PROXY and its kin are honoured.
+func NewTransport(roots *x509.CertPool) *http.Transport {
+	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	return &http.Transport{
+		Proxy:       http.ProxyFromEnvironment,
+		DialContext: dialer.DialContext,
+		TLSClientConfig: &tls.Config{
+			RootCAs:            roots,
+			MinVersion:         tls.VersionTLS12,
+			ClientSessionCache: tls.NewLRUClientSessionCache(256),
+		},
+		TLSHandshakeTimeout: 10 * time.Second,
+		MaxIdleConnsPerHost: 512, // net/http's two would make a handshake of every other request under load
+		IdleConnTimeout:     55 * time.Second,
+		// Salesforce may think for 10 minutes before it answers.
+		ResponseHeaderTimeout: 11 * time.Minute,
+		// How long a large upload waits for leave to start.
+		ExpectContinueTimeout: 2 * time.Second,
+		// A body's coding is between the client and Salesforce: ETags depend on it.
+		DisableCompression: true,
+		Protocols:          protocols,
+	}
+}
+
+// transport sends a request with the token of its client's subject. If
+// Salesforce refuses the token, it renews once and replays once.
+type transport struct {
+	base     http.RoundTripper
+	tokens   Tokens
+	logger   *slog.Logger
+	policies sync.Map // subject → *policyRefusal, the last that a renewal was tried against
+}
+
+// policyRefusal is that a session policy of the org refused a token. It will
+// refuse the next one as well, most likely, so for policyMemory no other
+// renewal is tried against it, whichever token a request then has.
+type policyRefusal struct {
+	token  *auth.Token
+	at     time.Time
+	warned atomic.Bool
+}
+
+const policyMemory = time.Hour
+
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	ex := exchangeOf(req.Context())
+	resp, refusal, err := t.attempt(req, ex)
+	if err != nil || !t.curable(refusal, ex) {
+		return resp, err
+	}
+	refused := ex.token
+	t.tokens.Reject(refused)
+	if !ex.replayable() {
+		t.logger.Info("Salesforce refused the token and the request body is too large to be replayed; the next request has a new token",
+			"request_id", ex.id, "path", ex.path)
+		return resp, nil
+	}
+	discard(resp)
+	ex.replayed = true
+	resp, refusal, err = t.attempt(req, ex)
+	if err == nil && refusal == refusedByPolicy {
+		t.warnOfPolicy(ex)
+	}
+	return resp, err
+}
+
+// attempt sends the request once and reads Salesforce's opinion of the token
+// off the answer.
+func (t *transport) attempt(req *http.Request, ex *exchange) (*http.Response, refusal, error) {
+	ctx := ex.inbound.Context()
+	started := time.Now()
+	token, err := t.tokens.Token(ctx, ex.client.Subject)
+	ex.tokenWait += time.Since(started)
+	if err != nil {
+		return nil, accepted, &tokenError{err}
+	}
+	ex.token = token
+	out, err := outbound(ctx, req, ex)
+	if err != nil {
+		return nil, accepted, err
+	}
+	resp, err := t.base.RoundTrip(out)
+	if err != nil {
+		return nil, accepted, err
+	}
+	return resp, refusalOf(resp, ex.path), nil
+}
+
+// outbound returns req with the token, the token's instance and a body reader
+// of its own. Its context is the inbound one: ReverseProxy's would pass interim
+// responses on, 100 Continue to a client that did not ask for it among them.
+func outbound(ctx context.Context, req *http.Request, ex *exchange) (*http.Request, error) {
+	out := req.WithContext(ctx)
+	target := *req.URL
+	target.Scheme, target.Host = ex.token.InstanceURL.Scheme, ex.token.InstanceURL.Host
+	out.URL, out.Host = &target, target.Host
+	out.Proto, out.ProtoMajor, out.ProtoMinor = "HTTP/1.1", 1, 1 // of an HTTP/1.0 client's request it would not wait for 100 Continue
+	out.Header = maps.Clone(req.Header)
+	credential := ex.token.AccessToken.Reveal()
+	out.Header["Authorization"] = []string{"Bearer " + credential}
+	if within(ex.path, "/services/async") {
+		out.Header["X-Sfdc-Session"] = []string{credential} // where Bulk API 1.0 looks
+	}
+	out.Body, out.GetBody = nil, nil
+	if ex.body == nil {
+		return out, nil
+	}
+	return out, attachBody(out, ex)
+}
+
+// attachBody gives out the exchange's body. GetBody lets net/http send a
+// request again that died with an idle connection before a byte was written.
+func attachBody(out *http.Request, ex *exchange) error {
+	out.Trailer = ex.inbound.Trailer // filled when the body ends
+	if ex.bodyWhole && len(out.Trailer) == 0 {
+		out.ContentLength, out.TransferEncoding = ex.body.size(), nil
+	}
+	if !ex.bodyWhole {
+		// Ask first, so that a refused token costs no upload.
+		out.Header["Expect"] = []string{"100-continue"}
+	}
+	if out.ContentLength == 0 {
+		return nil
+	}
+	out.GetBody = func() (io.ReadCloser, error) {
+		r, ok := ex.body.open()
+		if !ok {
+			return nil, errStaleAttempt
+		}
+		return r, nil
+	}
+	var err error
+	out.Body, err = out.GetBody()
+	return err
+}
+
+// replayable reports whether the request can be sent again from its first byte.
+// If so, the attempt that was refused is over.
+func (ex *exchange) replayable() bool {
+	return ex.body == nil || ex.body.claim()
+}
+
+// curable reports whether a new token may help against a refusal.
+func (t *transport) curable(r refusal, ex *exchange) bool {
+	switch r {
+	case accepted:
+		return false
+	case refusedByPolicy:
+		return t.worthRenewing(ex)
+	}
+	return true
+}
+
+// worthRenewing reports whether a new token may help against a session policy.
+// It may once: the token can be older than what it lacks.
+func (t *transport) worthRenewing(ex *exchange) bool {
+	this := &policyRefusal{token: ex.token, at: time.Now()}
+	for {
+		seen, known := t.policies.LoadOrStore(ex.client.Subject, this)
+		last := seen.(*policyRefusal)
+		switch {
+		case !known || last.token == ex.token:
+			return true
+		case this.at.Sub(last.at) < policyMemory:
+			return false
+		case t.policies.CompareAndSwap(ex.client.Subject, last, this):
+			return true
+		}
+	}
+}
+
+// warnOfPolicy says, once for each renewal that was tried, that it was in vain.
+func (t *transport) warnOfPolicy(ex *exchange) {
+	seen, _ := t.policies.Load(ex.client.Subject)
+	if last, ok := seen.(*policyRefusal); !ok || last.warned.Swap(true) {
+		return
+	}
+	t.logger.Warn("Salesforce does not take this user's sessions for the API that was called",
+		"request_id", ex.id, "subject", ex.client.Subject, "path", ex.path,
+		"hint", "check the app's OAuth scopes (api), the user's API Enabled permission, and the session security level and login IP ranges of the profile")
+}
+
+// discard ends an answer that is not passed on. What is left of it is read, if
+// it is little, so that the connection can be used again.
+func discard(resp *http.Response) {
+	io.CopyN(io.Discard, resp.Body, 64<<10)
+	resp.Body.Close()
+}

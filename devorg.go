@@ -1,0 +1,150 @@
+package main
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sfproxy/sfproxy/devorg"
+	"github.com/sfproxy/sfproxy/telemetry"
+)
+
+// devorgOptions are the flags of sfproxy devorg.
+type devorgOptions struct {
+	org         devorg.Config
+	certificate string
+	dir         string
+	verbose     bool
+}
+
+func newDevorgCommand() *cobra.Command {
+	var o devorgOptions
+	cmd := &cobra.Command{
+		Use:   "devorg",
+		Short: "Run the embedded Salesforce org alone, for the tests of an app",
+		Long: `Devorg runs a small Salesforce-shaped org on this machine: a login host with a
+strict token endpoint, and an instance host with sObjects, SOQL and the like, all
+in memory. It makes a key pair for an app that may log in, unless --certificate
+names one, and prints the settings that sfproxy needs.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.org.LoginListen, "listen", "127.0.0.1:8090", "address of the login host")
+	f.StringVar(&o.org.InstanceListen, "instance-listen", "127.0.0.1:8091", "address of the instance host")
+	f.StringVar(&o.org.ControlListen, "control-listen", "", "address of the test controls (default off)")
+	f.StringVar(&o.org.PublicLoginURL, "login-url", "", "origin by which others reach the login host (default: its address)")
+	f.StringVar(&o.org.PublicInstanceURL, "instance-url", "", "origin by which others reach the instance host (default: its address)")
+	f.BoolVar(&o.org.TLS, "tls", false, "serve HTTPS, with a certificate authority made at start (ca.crt in --dir)")
+	f.StringVar(&o.org.ConsumerKey, "consumer-key", "devorg-consumer-key", "consumer key of the app")
+	f.StringSliceVar(&o.org.Users, "user", []string{"integration@example.com"}, "username that is approved for the app; may be repeated")
+	f.DurationVar(&o.org.TokenTTL, "token-ttl", 2*time.Hour, "life of a token")
+	f.StringVar(&o.certificate, "certificate", "", "PEM `file` with the app's certificate (default: a new key pair in --dir)")
+	f.StringVar(&o.dir, "dir", ".", "`directory` for the files made: server.key, server.crt, ca.crt")
+	f.BoolVar(&o.verbose, "verbose", false, "log each request")
+	return cmd
+}
+
+func (o *devorgOptions) run(cmd *cobra.Command) error {
+	level := slog.LevelInfo
+	if o.verbose {
+		level = slog.LevelDebug
+	}
+	o.org.Logger = telemetry.NewLogger(cmd.ErrOrStderr(), level, "auto")
+	keyFile, err := o.register()
+	if err != nil {
+		return err
+	}
+	org, err := devorg.Start(o.org)
+	if err != nil {
+		return err
+	}
+	defer org.Close()
+	settings := []string{
+		"SF_LOGIN_URL=" + org.LoginURL(),
+		"SF_CLIENT_ID=" + o.org.ConsumerKey,
+		"SF_USERNAME=" + o.org.Users[0],
+		"SF_JWT_KEY_FILE=" + keyFile,
+	}
+	if o.org.TLS {
+		file := filepath.Join(o.dir, "ca.crt")
+		if err := writeFile(file, org.CAPEM(), 0o644); err != nil {
+			return err
+		}
+		settings = append(settings, "SF_CA_FILE="+file)
+	}
+	for _, s := range settings {
+		fmt.Fprintln(cmd.OutOrStdout(), s)
+	}
+	o.org.Logger.Info("embedded org listening", "login_url", org.LoginURL(), "instance_url", org.InstanceURL())
+	<-cmd.Context().Done()
+	return nil
+}
+
+// register sets the app's certificate and returns the file of its key: those
+// given, those of an earlier run in the directory, or new ones.
+func (o *devorgOptions) register() (keyFile string, err error) {
+	keyFile = filepath.Join(o.dir, "server.key")
+	file := o.certificate
+	switch {
+	case file != "":
+		keyFile = "the-key-of-" + filepath.Base(file)
+	default:
+		file = filepath.Join(o.dir, "server.crt")
+		if _, err := os.Stat(keyFile); errors.Is(err, os.ErrNotExist) {
+			if err := makeKeyFiles(keyFile, file); err != nil {
+				return "", err
+			}
+		}
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", usageError{err}
+	}
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != "CERTIFICATE" {
+		return "", usageError{fmt.Errorf("%s is not a certificate in PEM form", file)}
+	}
+	if o.org.Certificate, err = x509.ParseCertificate(block.Bytes); err != nil {
+		return "", usageError{fmt.Errorf("%s: %w", file, err)}
+	}
+	return keyFile, nil
+}
+
+// makeKeyFiles writes a new key pair; the key last, since its presence says
+// that both are there.
+func makeKeyFiles(keyFile, certificateFile string) error {
+	pair, err := newKeyPair("sfproxy devorg")
+	if err != nil {
+		return err
+	}
+	key, err := pair.keyPEM()
+	if err != nil {
+		return err
+	}
+	if err := writeFile(certificateFile, pair.certificatePEM(), 0o644); err != nil {
+		return err
+	}
+	return writeFile(keyFile, key, 0o600)
+}
+
+// writeFile replaces a file as a whole: whoever reads it sees the old or the new.
+func writeFile(name string, data []byte, mode os.FileMode) error {
+	temporary, err := os.CreateTemp(filepath.Dir(name), ".sfproxy-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temporary.Name())
+	_, err = temporary.Write(data)
+	if err = errors.Join(err, temporary.Chmod(mode), temporary.Close()); err != nil {
+		return err
+	}
+	return os.Rename(temporary.Name(), name)
+}

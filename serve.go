@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sfproxy/sfproxy/auth"
+	"github.com/sfproxy/sfproxy/config"
+	"github.com/sfproxy/sfproxy/telemetry"
+)
+
+func newServeCommand(environ []string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the proxy (the default)",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := parseConfig(environ)
+			if err != nil {
+				return err
+			}
+			logger := telemetry.NewLogger(cmd.ErrOrStderr(), cfg.Log.Level, cfg.Log.Format)
+			return serve(cmd.Context(), cfg, logger, nil)
+		},
+	}
+	withVariables(cmd, "SF_", "PROXY_", "LOG_")
+	return cmd
+}
+
+// server is the process while it serves.
+type server struct {
+	cfg     *config.Config
+	logger  *slog.Logger
+	manager *auth.Manager
+	health  *telemetry.Health
+	proxy   *http.Server
+	admin   *http.Server // nil for none
+}
+
+// serve runs the proxy until ctx ends, then lets the requests in flight finish.
+// listening, if not nil, is called with the proxy's address once it accepts.
+func serve(ctx context.Context, cfg *config.Config, logger *slog.Logger, listening func(net.Addr)) error {
+	for _, warning := range cfg.Warnings {
+		logger.Warn(warning)
+	}
+	s, err := newServer(cfg, logger)
+	if err != nil {
+		return err
+	}
+	defer s.manager.Close()
+	return s.run(ctx, listening)
+}
+
+func newServer(cfg *config.Config, logger *slog.Logger) (*server, error) {
+	transport, err := newTransport(cfg.Salesforce)
+	if err != nil {
+		return nil, err
+	}
+	org, err := newOrg(cfg.Salesforce, transport, logger)
+	if err != nil {
+		return nil, err
+	}
+	tlsConfig, err := listenerTLS(cfg.Proxy)
+	if err != nil {
+		return nil, err
+	}
+	manager := auth.NewManager(org.Grant, logger)
+	handler, err := newProxy(cfg, manager, transport, logger)
+	if err != nil {
+		manager.Close()
+		return nil, err
+	}
+	s := &server{cfg: cfg, logger: logger, manager: manager, proxy: newHTTPServer(handler, logger)}
+	s.proxy.TLSConfig = tlsConfig
+	s.health = &telemetry.Health{Outcome: func() auth.Outcome { return manager.Outcome(cfg.Salesforce.Username) }}
+	if cfg.Proxy.AdminListen != "" {
+		s.admin = newHTTPServer(s.health.Handler(), logger)
+	}
+	return s, nil
+}
+
+// newHTTPServer returns a server without timeouts on bodies, which stream.
+func newHTTPServer(handler http.Handler, logger *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10, // Salesforce takes 16,384 bytes with the URI
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+}
+
+// listenerTLS returns the TLS settings of the proxy's listener, nil for none.
+func listenerTLS(cfg config.Proxy) (*tls.Config, error) {
+	if cfg.TLSCertFile == "" {
+		return nil, nil
+	}
+	certificate, err := tls.LoadX509KeyPair(cfg.TLSCertFile, cfg.TLSKeyFile)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("PROXY_TLS_CERT_FILE and PROXY_TLS_KEY_FILE: %w", err)}
+	}
+	settings := &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
+	if cfg.TLSClientCAFile != "" {
+		text, err := os.ReadFile(cfg.TLSClientCAFile)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("PROXY_TLS_CLIENT_CA_FILE: %w", err)}
+		}
+		settings.ClientCAs = x509.NewCertPool()
+		if !settings.ClientCAs.AppendCertsFromPEM(text) {
+			return nil, usageError{fmt.Errorf("PROXY_TLS_CLIENT_CA_FILE: %s holds no certificate", cfg.TLSClientCAFile)}
+		}
+		settings.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	return settings, nil
+}
+
+// run listens, serves and, once ctx ends, drains. Drains come before the
+// manager closes, since requests in flight may need a token yet.
+func (s *server) run(ctx context.Context, listening func(net.Addr)) error {
+	listener, err := listen("PROXY_LISTEN", s.cfg.Proxy.Listen)
+	if err != nil {
+		return err
+	}
+	failed := make(chan error, 2)
+	var serving sync.WaitGroup
+	if s.admin != nil {
+		adminListener, err := listen("PROXY_ADMIN_LISTEN", s.cfg.Proxy.AdminListen)
+		if err != nil {
+			listener.Close()
+			return err
+		}
+		s.logger.Info("admin port listening", "address", adminListener.Addr().String())
+		serving.Go(func() { failed <- s.admin.Serve(adminListener) })
+		defer s.admin.Close()
+	}
+	serving.Go(func() {
+		if s.proxy.TLSConfig != nil {
+			failed <- s.proxy.ServeTLS(listener, "", "")
+			return
+		}
+		failed <- s.proxy.Serve(listener)
+	})
+	s.logger.Info("listening", "address", listener.Addr().String(), "tls", s.proxy.TLSConfig != nil,
+		"login_url", s.cfg.Salesforce.LoginURL.String(), "subject", s.cfg.Salesforce.Username,
+		"clients", len(s.cfg.Clients), "version", version())
+	if listening != nil {
+		listening(listener.Addr())
+	}
+	serving.Go(func() { s.firstGrant(ctx) })
+
+	select {
+	case err = <-failed:
+		err = fmt.Errorf("serving: %w", err)
+	case <-ctx.Done():
+		err = s.drain(ctx)
+	}
+	s.proxy.Close()
+	if s.admin != nil {
+		s.admin.Close()
+	}
+	s.manager.Close()
+	serving.Wait()
+	return err
+}
+
+// firstGrant asks for tokens until one is granted, so that the proxy is ready
+// before the first request, and the log says early what is wrong.
+func (s *server) firstGrant(ctx context.Context) {
+	for {
+		_, err := s.manager.Token(ctx, s.cfg.Salesforce.Username)
+		switch {
+		case err == nil:
+			s.health.Granted()
+			return
+		case errors.Is(err, auth.ErrClosed):
+			return
+		}
+		select {
+		case <-time.After(10 * time.Second):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// drain refuses new requests and waits for those in flight, up to the drain
+// time.
+func (s *server) drain(ctx context.Context) error {
+	s.health.Stopping()
+	s.logger.Info("stopping", "cause", context.Cause(ctx).Error(), "drain_timeout", s.cfg.Proxy.DrainTimeout.String())
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Proxy.DrainTimeout)
+	defer cancel()
+	if err := s.proxy.Shutdown(limit); err != nil {
+		s.logger.Warn("requests were still running at the end of the drain time; they are cut")
+		return nil
+	}
+	s.logger.Info("stopped")
+	return nil
+}

@@ -132,6 +132,7 @@ func (s *server) run(ctx context.Context, listening func(net.Addr)) error {
 	if err != nil {
 		return err
 	}
+	secure := s.proxy.TLSConfig != nil // read here, since Serve sets one of its own
 	failed := make(chan error, 2)
 	var serving sync.WaitGroup
 	if s.admin != nil {
@@ -145,13 +146,13 @@ func (s *server) run(ctx context.Context, listening func(net.Addr)) error {
 		defer s.admin.Close()
 	}
 	serving.Go(func() {
-		if s.proxy.TLSConfig != nil {
+		if secure {
 			failed <- s.proxy.ServeTLS(listener, "", "")
 			return
 		}
 		failed <- s.proxy.Serve(listener)
 	})
-	s.logger.Info("listening", "address", listener.Addr().String(), "tls", s.proxy.TLSConfig != nil,
+	s.logger.Info("listening", "address", listener.Addr().String(), "tls", secure,
 		"login_url", s.cfg.Salesforce.LoginURL.String(), "subject", s.cfg.Salesforce.Username,
 		"clients", len(s.cfg.Clients), "version", version())
 	if listening != nil {

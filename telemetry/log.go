@@ -17,7 +17,7 @@ func NewLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
 	if format == "json" || format != "text" && !terminal {
 		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 	}
-	return slog.New(tint.NewHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !terminal}))
+	return slog.New(tint.NewTextHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !terminal}))
 }
 
 func isTerminal(w io.Writer) bool {

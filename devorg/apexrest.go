@@ -46,7 +46,7 @@ func (o *Org) serveApex(w http.ResponseWriter, r *http.Request, h *host) {
 			w.Header().Set("Content-Length", path[1])
 		}
 		w.Header().Set("Content-Type", "application/octet-stream")
-		io.CopyN(w, pattern{}, int64(argument))
+		io.CopyN(w, new(pattern), int64(argument))
 	case path[0] == "absolute-location":
 		http.Redirect(w, r, h.url+"/services/apexrest/echo", http.StatusFound)
 	case path[0] == "trailers":
@@ -89,13 +89,15 @@ func trailers(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Apex-Digest", "end")
 }
 
-// A pattern reads as the same bytes for ever, period 251.
-type pattern struct{}
+// A pattern reads as the bytes 0 to 250 again and again.
+type pattern struct{ next byte }
 
-func (pattern) Read(p []byte) (int, error) {
-	n := min(len(p), 251)
-	for i := range p[:n] {
-		p[i] = byte(i)
+func (r *pattern) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = r.next
+		if r.next++; r.next == 251 {
+			r.next = 0
+		}
 	}
-	return n, nil
+	return len(p), nil
 }

@@ -64,8 +64,13 @@ type Proxy struct {
 	// AllowPaths each begin with a slash. nil stands for the API paths.
 	AllowPaths []string `env:"PROXY_ALLOW_PATHS" shown:"the API paths" help:"path prefixes, with commas between them, that are forwarded" example:"/services/data,/services/apexrest"`
 	// ReplayBuffer is in bytes, 0 to 64 MiB; 0 keeps nothing.
-	ReplayBuffer int64         `env:"PROXY_REPLAY_BUFFER" envDefault:"1MiB" help:"how much of a request body is kept for a replay, 64MiB at most" example:"512KiB"`
-	DrainTimeout time.Duration `env:"PROXY_DRAIN_TIMEOUT" envDefault:"30s" help:"how long a stop waits for requests in flight; 0s cuts them" example:"30s"` // not negative
+	ReplayBuffer int64 `env:"PROXY_REPLAY_BUFFER" envDefault:"1MiB" help:"how much of a request body is kept for a replay, 64MiB at most" example:"512KiB"`
+	// SessionTTL is a minute to 30 days.
+	SessionTTL time.Duration `env:"PROXY_SESSION_TTL" envDefault:"12h" help:"how long a login of a client with a username lasts" example:"12h"`
+	// SessionSecret has 32 characters or more, or none.
+	SessionSecret   Secret        `env:"PROXY_SESSION_SECRET" shown:"from the private key" help:"signs the sessions of those logins; the same for all replicas"`
+	AllowPlainLogin bool          `env:"PROXY_ALLOW_PLAIN_LOGIN" envDefault:"false" help:"lets clients log in with a password over plain HTTP from other machines" example:"true"`
+	DrainTimeout    time.Duration `env:"PROXY_DRAIN_TIMEOUT" envDefault:"30s" help:"how long a stop waits for requests in flight; 0s cuts them" example:"30s"` // not negative
 }
 
 // Client is an app that may use the proxy. It has an API key, or a username
@@ -75,8 +80,10 @@ type Client struct {
 	APIKey   Secret `env:"API_KEY" help:"its API key, or sha256: and the key's hash in hex" example:"the output of: openssl rand -hex 32"`
 	Username string `env:"USERNAME" help:"its username for login calls" example:"billing@example.com"`
 	Password Secret `env:"PASSWORD" help:"its password for login calls"`
-	Subject  string `env:"SUBJECT" shown:"SF_USERNAME" help:"the user that its requests act for" example:"billing@example.com"`
-	ReadOnly bool   `env:"READ_ONLY" envDefault:"false" help:"lets it only read" example:"true"`
+	// SecurityToken may be appended to the password.
+	SecurityToken Secret `env:"SECURITY_TOKEN" help:"what its login calls may append to the password, as a Salesforce security token is"`
+	Subject       string `env:"SUBJECT" shown:"SF_USERNAME" help:"the user that its requests act for" example:"billing@example.com"`
+	ReadOnly      bool   `env:"READ_ONLY" envDefault:"false" help:"lets it only read" example:"true"`
 }
 
 // Log is how the program logs.

@@ -17,6 +17,13 @@ const (
 	maxTokenTTL = 24 * time.Hour
 )
 
+// Bounds of PROXY_SESSION_TTL and the least of PROXY_SESSION_SECRET.
+const (
+	minSessionTTL    = time.Minute
+	maxSessionTTL    = 30 * 24 * time.Hour
+	minSessionSecret = 32
+)
+
 func (p *parser) checkSalesforce(sf *Salesforce) {
 	p.checkLoginURL(sf)
 	p.checkKey(sf)
@@ -84,6 +91,12 @@ func (p *parser) checkProxy(proxy *Proxy) {
 		case strings.ContainsAny(path, "*?#"):
 			p.fault("PROXY_ALLOW_PATHS", "%s is not a plain path: a prefix stands for all below it", shown(path))
 		}
+	}
+	if proxy.SessionTTL < minSessionTTL || proxy.SessionTTL > maxSessionTTL {
+		p.fault("PROXY_SESSION_TTL", "%s is not between %s and %s", proxy.SessionTTL, minSessionTTL, maxSessionTTL)
+	}
+	if secret := proxy.SessionSecret; !secret.IsZero() && len(secret.Reveal()) < minSessionSecret {
+		p.fault("PROXY_SESSION_SECRET", "is shorter than %d characters", minSessionSecret)
 	}
 	if proxy.DrainTimeout < 0 {
 		p.fault("PROXY_DRAIN_TIMEOUT", "%s is negative", proxy.DrainTimeout)

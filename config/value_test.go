@@ -55,6 +55,8 @@ func TestParseRefusesValues(t *testing.T) {
 		{"TTL too short", vars{"SF_TOKEN_TTL": "9.9s"}, []string{"SF_TOKEN_TTL: 9.9s is not between 10s and 24h"}},
 		{"TTL too long", vars{"SF_TOKEN_TTL": "24h1s"}, []string{"SF_TOKEN_TTL: 24h0m1s is not between"}},
 		{"duration without unit", vars{"SF_TOKEN_TTL": "7200"}, []string{"SF_TOKEN_TTL: ", "unit", "(example: 7200s)"}},
+		{"short session", vars{"PROXY_SESSION_TTL": "30s"}, []string{"PROXY_SESSION_TTL: 30s is not between 1m0s and 720h0m0s"}},
+		{"short session secret", vars{"PROXY_SESSION_SECRET": "0123456789012345678901234567890"}, []string{"PROXY_SESSION_SECRET: is shorter than 32 characters"}},
 		{"negative duration", vars{"PROXY_DRAIN_TIMEOUT": "-1s"}, []string{"PROXY_DRAIN_TIMEOUT: -1s is negative"}},
 
 		{"bare TLD", vars{"SF_TRUSTED_DOMAINS": "acme.example,com"}, []string{`SF_TRUSTED_DOMAINS: "com" would trust everybody`}},

@@ -18,6 +18,8 @@ type body struct {
 	attempt atomic.Int64 // the current one; readers of others fail
 	broken  atomic.Bool  // the client did not send it to its end
 
+	turn sync.Mutex // taken to wait for mu, so that claim comes right after a read under way
+
 	mu      sync.Mutex
 	source  io.Reader // guarded by mu
 	limit   int64
@@ -89,12 +91,19 @@ func (b *body) open() (r io.ReadCloser, ok bool) {
 // claim reports whether the body can be sent anew. If so, no attempt so far
 // gets more of it: one that read on would make the answer untrue.
 func (b *body) claim() bool {
-	b.mu.Lock()
+	b.lock()
 	defer b.mu.Unlock()
 	if !b.spilled {
 		b.attempt.Add(1)
 	}
 	return !b.spilled
+}
+
+// lock locks mu after those who have asked for it before.
+func (b *body) lock() {
+	b.turn.Lock()
+	b.mu.Lock()
+	b.turn.Unlock()
 }
 
 // end notes what source returned. b.mu is held.
@@ -132,7 +141,7 @@ type attempt struct {
 
 func (a *attempt) Read(p []byte) (int, error) {
 	b := a.body
-	b.mu.Lock()
+	b.lock()
 	defer b.mu.Unlock()
 	switch {
 	case a.number != b.attempt.Load():

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,8 +26,8 @@ func respond(resp *http.Response) error {
 	if location := h.Get("Location"); location != "" {
 		h.Set("Location", moveLocation(location, instance, ex.public))
 	}
-	if isIdentity(ex.path) && resp.StatusCode == http.StatusOK && resp.Request.Method != http.MethodHead {
-		return moveIdentity(resp, ex)
+	if hasLinks(ex.path) && resp.StatusCode == http.StatusOK && resp.Request.Method != http.MethodHead {
+		return moveLinks(resp, ex)
 	}
 	return nil
 }
@@ -79,19 +80,29 @@ func cookieName(cookie string) string {
 	return strings.ToLower(strings.TrimSpace(name))
 }
 
-// maxIdentity bounds an identity document, in bytes; a real one has about 3 KiB.
-const maxIdentity = 1 << 20
+// versionRoot is the path of an API version's list of resources.
+var versionRoot = regexp.MustCompile(`^/services/data/v[0-9]+\.[0-9]+$`)
 
-// moveIdentity makes the instance's URLs in an identity document, which clients
-// follow, the proxy's.
-func moveIdentity(resp *http.Response, ex *exchange) error {
-	document, err := io.ReadAll(io.LimitReader(resp.Body, maxIdentity+1))
+// hasLinks reports whether the answer to a request of path is one of the few
+// whose absolute URLs clients follow: they would go past the proxy, and take
+// their credential with them.
+func hasLinks(path string) bool {
+	return isIdentity(path) || len(path) < len("/services/data/v000.00") && versionRoot.MatchString(path)
+}
+
+// maxLinks bounds a document with links, in bytes; real ones have about 3 KiB.
+const maxLinks = 1 << 20
+
+// moveLinks makes the absolute URLs of a document, those of the instance and
+// the user's identity URL, the proxy's.
+func moveLinks(resp *http.Response, ex *exchange) error {
+	document, err := io.ReadAll(io.LimitReader(resp.Body, maxLinks+1))
 	resp.Body.Close()
 	if err != nil {
-		return fmt.Errorf("reading the identity document: %w", err)
+		return fmt.Errorf("reading the answer: %w", err)
 	}
-	if len(document) > maxIdentity {
-		return fmt.Errorf("the identity document is larger than %d bytes", maxIdentity)
+	if len(document) > maxLinks {
+		return fmt.Errorf("the answer is larger than %d bytes", maxLinks)
 	}
 	instance := ex.token.InstanceURL.Scheme + "://" + ex.token.InstanceURL.Host
 	document = bytes.ReplaceAll(document, []byte(instance+"/"), []byte(ex.public+"/"))

@@ -35,8 +35,8 @@ func rewrite(pr *httputil.ProxyRequest) {
 	if ex.body == nil || ex.bodyWhole {
 		delete(h, "Expect") // the body is here already
 	}
-	if isIdentity(ex.path) {
-		delete(h, "Accept-Encoding") // its URLs are rewritten, see respond
+	if hasLinks(ex.path) {
+		delete(h, "Accept-Encoding") // its URLs are rewritten, see moveLinks
 	}
 	hideIdempotencyKey(h)
 	setTarget(pr.Out.URL, pr.In)
@@ -49,7 +49,6 @@ func rewrite(pr *httputil.ProxyRequest) {
 func setTarget(out *url.URL, in *http.Request) {
 	rawPath, rawQuery, _ := rawTarget(in)
 	out.RawQuery = dropParameters(rawQuery, isCredential)
-	out.ForceQuery = rawQuery == "" && strings.HasSuffix(in.RequestURI, "?")
 	// An opaque URL is written as it is. One that begins with two slashes would
 	// be taken for a host; such a path goes the ordinary way.
 	if !strings.HasPrefix(rawPath, "//") {

@@ -20,7 +20,7 @@ import (
 // hosts. roots are those that a server certificate may lead to; nil are the
 // system's. HTTPS_PROXY and its kin are honoured.
 func NewTransport(roots *x509.CertPool) *http.Transport {
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: boundSilence(30 * time.Second)}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	return &http.Transport{

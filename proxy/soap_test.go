@@ -1,0 +1,53 @@
+package proxy_test
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"unicode/utf16"
+
+	"github.com/sfproxy/sfproxy/proxy"
+)
+
+func envelope(operation, namespace string) string {
+	return `<?xml version="1.0" encoding="ISO-8859-1"?><!-- x --><e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/" xmlns:p="` + namespace + `">` +
+		`<e:Header><p:SessionHeader><p:sessionId>x</p:sessionId></p:SessionHeader></e:Header><e:Body><p:` + operation + `/></e:Body></e:Envelope>`
+}
+
+func inUTF16(text string) string {
+	b := []byte{0xff, 0xfe}
+	for _, u := range utf16.Encode([]rune(text)) {
+		b = append(b, byte(u), byte(u>>8))
+	}
+	return string(b)
+}
+
+// The login behind the proxy is nobody's to end, however the call is written.
+func TestSOAPLogoutEndsHere(t *testing.T) {
+	arrived := 0
+	base := upstream(t, func(w http.ResponseWriter, r *http.Request) { arrived++; io.WriteString(w, "forwarded") })
+	r := start(t, proxy.Config{Tokens: newTokens(base)})
+	const partner, class = "urn:partner.soap.sforce.com", "http://soap.sforce.com/schemas/class/X"
+	for _, tt := range []struct {
+		name, path, body, coding, want string
+	}{
+		{"logout", "u/60.0", envelope("logout", partner), "", `xmlns="urn:partner.soap.sforce.com"><soapenv:Body><logoutResponse/>`},
+		{"enterprise", "c/60.0/00D", envelope("logout", "urn:enterprise.soap.sforce.com"), "", `xmlns="urn:enterprise.soap.sforce.com"><soapenv:Body><logoutResponse/>`},
+		{"gzip", "u/60.0", zipped(envelope("logout", partner)), "gzip", "<logoutResponse/>"},
+		{"deflate", "u/60.0", deflated(envelope("logout", partner)), "deflate", "<logoutResponse/>"},
+		{"UTF-16", "u/60.0", inUTF16(strings.Replace(envelope("logout", partner), "ISO-8859-1", "UTF-16", 1)), "", "<logoutResponse/>"},
+		{"invalidateSessions", "u/60.0", envelope("invalidateSessions", partner), "", "PROXY_LOGIN_IS_SHARED"},
+		{"query", "u/60.0", envelope("query", partner), "", "forwarded"},
+		{"logout in a header", "u/60.0", strings.Replace(envelope("query", partner), "SessionHeader", "logout", -1), "", "forwarded"},
+		{"a class's own", "class/X", envelope("logout", class), "", "forwarded"},
+		{"no XML", "u/60.0", "logout", "", "forwarded"},
+		{"empty", "u/60.0", "", "", "forwarded"},
+	} {
+		before := arrived
+		got := r.send(t, "POST", "/services/Soap/"+tt.path, strings.NewReader(tt.body), "Content-Type: text/xml", "Content-Encoding: "+tt.coding)
+		if !strings.Contains(got.body, tt.want) || (tt.want == "forwarded") != (arrived > before) {
+			t.Errorf("%s: answer = %d %s, want %s", tt.name, got.status, got.body, tt.want)
+		}
+	}
+}

@@ -67,7 +67,11 @@ func newServer(cfg *config.Config, logger *slog.Logger) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	org, err := newOrg(cfg.Salesforce, transport, logger)
+	key, err := parseKey(cfg.Salesforce)
+	if err != nil {
+		return nil, err
+	}
+	org, err := newOrg(cfg.Salesforce, key, transport, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +80,12 @@ func newServer(cfg *config.Config, logger *slog.Logger) (*server, error) {
 		return nil, err
 	}
 	manager := auth.NewManager(org.Grant, logger)
-	handler, err := newProxy(cfg, manager, transport, logger)
+	logins, err := newLogins(cfg, key, manager, transport, logger)
+	if err != nil {
+		manager.Close()
+		return nil, err
+	}
+	handler, err := newProxy(cfg, manager, logins, transport, logger)
 	if err != nil {
 		manager.Close()
 		return nil, err

@@ -25,7 +25,11 @@ func newTokenCommand(environ []string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			org, err := newOrg(cfg.Salesforce, transport, logger)
+			key, err := parseKey(cfg.Salesforce)
+			if err != nil {
+				return err
+			}
+			org, err := newOrg(cfg.Salesforce, key, transport, logger)
 			if err != nil {
 				return err
 			}

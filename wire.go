@@ -1,6 +1,9 @@
 package main
 
 import (
+	"crypto"
+	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
 	"log/slog"
@@ -9,6 +12,7 @@ import (
 
 	"github.com/sfproxy/sfproxy/auth"
 	"github.com/sfproxy/sfproxy/config"
+	"github.com/sfproxy/sfproxy/login"
 	"github.com/sfproxy/sfproxy/proxy"
 )
 
@@ -27,12 +31,17 @@ func newTransport(sf config.Salesforce) (*http.Transport, error) {
 	return proxy.NewTransport(roots), nil
 }
 
-// newOrg returns the org that the configuration names.
-func newOrg(sf config.Salesforce, transport http.RoundTripper, logger *slog.Logger) (*auth.Org, error) {
+// parseKey returns the private key.
+func parseKey(sf config.Salesforce) (crypto.Signer, error) {
 	key, err := auth.ParseKey([]byte(sf.Key.Reveal()), []byte(sf.KeyPassphrase.Reveal()))
 	if err != nil {
 		return nil, usageError{fmt.Errorf("%s: %w", sf.KeySource, err)}
 	}
+	return key, nil
+}
+
+// newOrg returns the org that the configuration names.
+func newOrg(sf config.Salesforce, key crypto.Signer, transport http.RoundTripper, logger *slog.Logger) (*auth.Org, error) {
 	return auth.NewOrg(auth.OrgConfig{
 		LoginURL:       sf.LoginURL,
 		ConsumerKey:    sf.ConsumerKey,
@@ -47,25 +56,74 @@ func newOrg(sf config.Salesforce, transport http.RoundTripper, logger *slog.Logg
 	})
 }
 
-// newProxy returns the main flow.
-func newProxy(cfg *config.Config, tokens proxy.Tokens, transport http.RoundTripper, logger *slog.Logger) (*proxy.Proxy, error) {
+// newLogins returns what answers logins, nil if no client has a password.
+func newLogins(cfg *config.Config, key crypto.Signer, tokens login.Tokens, transport http.RoundTripper, logger *slog.Logger) (*login.Logins, error) {
+	accounts := make([]login.Account, 0, len(cfg.Clients))
+	passwords := false
+	for _, c := range cfg.Clients {
+		apiKey, err := proxy.HashAPIKey(c.APIKey.Reveal())
+		if err != nil {
+			return nil, usageError{fmt.Errorf("client %s: %w", c.Name, err)}
+		}
+		passwords = passwords || c.Username != ""
+		accounts = append(accounts, login.Account{Client: c.Name, Subject: c.Subject, Username: c.Username,
+			Password: c.Password.Reveal(), SecurityToken: c.SecurityToken.Reveal(), APIKey: apiKey})
+	}
+	if !passwords {
+		return nil, nil
+	}
+	secret, err := sessionSecret(cfg.Proxy.SessionSecret, key)
+	if err != nil {
+		return nil, err
+	}
+	return login.New(login.Config{
+		Accounts:   accounts,
+		Secret:     secret,
+		TTL:        cfg.Proxy.SessionTTL,
+		Tokens:     tokens,
+		Transport:  transport,
+		AllowPlain: cfg.Proxy.AllowPlainLogin,
+		Logger:     logger,
+	})
+}
+
+// sessionSecret returns what sessions are signed with: the configured secret,
+// or a signature that only the holder of the private key can make. An RSA
+// signature (PKCS #1 v1.5) of the same text is always the same, so replicas
+// agree and a restart forgets nobody. What is signed is no assertion.
+func sessionSecret(configured config.Secret, key crypto.Signer) ([]byte, error) {
+	if !configured.IsZero() {
+		return []byte(configured.Reveal()), nil
+	}
+	digest := sha256.Sum256([]byte("sfproxy session secret"))
+	secret, err := key.Sign(rand.Reader, digest[:], crypto.SHA256)
+	if err != nil {
+		return nil, fmt.Errorf("deriving the session secret from the private key: %w", err)
+	}
+	return secret, nil
+}
+
+// newProxy returns the main flow. logins may be nil.
+func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, transport http.RoundTripper, logger *slog.Logger) (*proxy.Proxy, error) {
 	clients := make([]proxy.Client, 0, len(cfg.Clients))
 	for _, c := range cfg.Clients {
-		client := proxy.Client{Name: c.Name, Subject: c.Subject, ReadOnly: c.ReadOnly}
-		if !c.APIKey.IsZero() {
-			var err error
-			if client.APIKey, err = proxy.HashAPIKey(c.APIKey.Reveal()); err != nil {
-				return nil, usageError{fmt.Errorf("client %s: %w", c.Name, err)}
-			}
+		key, err := proxy.HashAPIKey(c.APIKey.Reveal())
+		if err != nil {
+			return nil, usageError{fmt.Errorf("client %s: %w", c.Name, err)}
 		}
-		clients = append(clients, client)
+		clients = append(clients, proxy.Client{Name: c.Name, Subject: c.Subject, APIKey: key, ReadOnly: c.ReadOnly})
+	}
+	var answerer proxy.Logins // stays nil without logins, unlike a nil *login.Logins in it
+	if logins != nil {
+		answerer = logins
 	}
 	return proxy.New(proxy.Config{
 		Tokens:       tokens,
+		Logins:       answerer,
 		Transport:    transport,
 		Subject:      cfg.Salesforce.Username,
 		Clients:      clients,
-		AnyHost:      cfg.Proxy.AllowAnonymous,
+		AnyHost:      cfg.Proxy.AllowAnonymous || cfg.Proxy.TLSClientCAFile != "",
 		PublicURL:    cfg.Proxy.PublicURL,
 		AllowPaths:   cfg.Proxy.AllowPaths,
 		ReplayBuffer: cfg.Proxy.ReplayBuffer,

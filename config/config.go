@@ -77,7 +77,7 @@ type Proxy struct {
 // with a password, or all three.
 type Client struct {
 	Name     string `env:"NAME" help:"name of client n, for logs; n counts from 0" example:"billing"`
-	APIKey   Secret `env:"API_KEY" help:"its API key, or sha256: and the key's hash in hex" example:"the output of: openssl rand -hex 32"`
+	APIKey   Secret `env:"API_KEY" help:"its API key, or sha256: and the key's hash in hex" example:"the output of: openssl rand -hex 24"`
 	Username string `env:"USERNAME" help:"its username for login calls" example:"billing@example.com"`
 	Password Secret `env:"PASSWORD" help:"its password for login calls"`
 	// SecurityToken may be appended to the password.

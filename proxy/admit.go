@@ -18,7 +18,7 @@ var (
 func (p *Proxy) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ex := exchangeOf(r.Context())
-		raw, _, ok := rawTarget(r)
+		_, _, ok := rawTarget(r)
 		switch {
 		case !ok || r.Method == http.MethodConnect:
 			p.refuse(w, r, http.StatusBadRequest, "PROXY_BAD_TARGET", errTarget)
@@ -27,13 +27,10 @@ func (p *Proxy) admit(next http.Handler) http.Handler {
 			p.refuse(w, r, http.StatusForbidden, "PROXY_METHOD_NOT_ALLOWED", errTrace)
 			return
 		}
-		canonical, err := canonicalPath(raw)
-		if err != nil {
-			p.refuse(w, r, http.StatusForbidden, "PROXY_AMBIGUOUS_PATH", err)
-			return
-		}
-		ex.path = canonical
+		canonical := ex.path
 		switch {
+		case ex.ambiguous:
+			p.refuse(w, r, http.StatusForbidden, "PROXY_AMBIGUOUS_PATH", errAmbiguous)
 		case forbidden(canonical):
 			p.refuse(w, r, http.StatusForbidden, "PROXY_PATH_NEVER_ALLOWED",
 				fmt.Errorf("%s is never forwarded: it would hand out, show or end the login that all clients share", canonical))

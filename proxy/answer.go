@@ -22,7 +22,7 @@ const errorHeader = "X-SFProxy-Error"
 // fault is an answer of the proxy's own.
 type fault struct {
 	status     int
-	code       string // begins with PROXY_
+	code       string // begins with PROXY_, unless it is Salesforce's on purpose
 	message    string
 	retryAfter time.Duration // 0 for none
 }
@@ -50,6 +50,23 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
+// sessionFaultFor is what Salesforce answers to an expired session, so that the
+// app's own way to log in again works.
+func sessionFaultFor(path string) fault {
+	switch {
+	case within(path, "/services/Soap"):
+		return fault{status: http.StatusInternalServerError, code: "INVALID_SESSION_ID", message: "Invalid Session ID found in SessionHeader: Illegal Session"}
+	case within(path, "/services/async"):
+		return fault{status: http.StatusBadRequest, code: "InvalidSessionId", message: "Invalid session id"}
+	case isIdentity(path):
+		return fault{status: http.StatusForbidden, code: "Bad_OAuth_Token"}
+	}
+	return fault{status: http.StatusUnauthorized, code: "INVALID_SESSION_ID", message: "Session expired or invalid"}
+}
+
+// errJWTForSOAP is that the org issues tokens that its SOAP APIs do not take.
+var errJWTForSOAP = errors.New("the org issues access tokens in JWT format, which SOAP does not take: turn off \"Issue JSON Web Token (JWT)-based access tokens\" in the app's OAuth settings")
+
 // tokenError is that there was no token to send a request with.
 type tokenError struct{ error }
 
@@ -76,6 +93,9 @@ func faultOf(err error) fault {
 	}
 	if _, ok := errors.AsType[*tokenError](err); ok {
 		return fault{http.StatusBadGateway, "PROXY_GRANT_REFUSED", err.Error(), 0}
+	}
+	if errors.Is(err, errJWTForSOAP) {
+		return fault{http.StatusBadGateway, "PROXY_TOKEN_FORMAT", err.Error(), 0}
 	}
 	return instanceFault(err)
 }
@@ -109,6 +129,8 @@ func writeFault(w http.ResponseWriter, r *http.Request, f fault) {
 		status, contentType, body = http.StatusInternalServerError, "text/xml;charset=UTF-8", soapFault(f)
 	case within(ex.path, "/services/async"):
 		contentType, body = bulkError(f, r.Header)
+	case isIdentity(ex.path) && f.message == "":
+		contentType, body = "text/plain;charset=UTF-8", []byte(f.code)
 	default:
 		contentType, body = restError(f, r.Header)
 	}

@@ -83,7 +83,7 @@ func TestAnswerDialects(t *testing.T) {
 		{"Bulk JSON", "/services/async/60.0/job", "Content-Type: application/json", 502, "application/json;charset=UTF-8", bulkJSON},
 		{"CometD", "/cometd/60.0", "Content-Type: application/json", 502, "application/json;charset=UTF-8", jsonList},
 	} {
-		got := r.send(t, "POST", tt.path, strings.NewReader("<x/>"), tt.header, "X-Request-Id: mine")
+		got := r.send(t, "POST", tt.path, strings.NewReader(envelope("query", "urn:partner.soap.sforce.com")), tt.header, "X-Request-Id: mine")
 		code, text := tt.read(got.body)
 		if got.status != tt.status || got.header.Get("Content-Type") != tt.contentType || code != "PROXY_GRANT_REFUSED" || !strings.HasSuffix(text, message) {
 			t.Errorf("%s: answer = %d %s %s", tt.name, got.status, got.header.Get("Content-Type"), got.body)

@@ -33,24 +33,26 @@ var (
 	errBrokenBody   = errors.New("the request body broke off or is malformed")
 )
 
-// fill reads the body until it ends or limit is reached, and reports whether it
-// ended. A client's failure to send it is the error.
-func (b *body) fill(sizeHint int64) (whole bool, err error) {
+// fill reads on until the body ends or upTo bytes of it are kept, and reports
+// whether it ended. A client's failure to send it is the error.
+func (b *body) fill(sizeHint, upTo int64) (whole bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	// A client may announce more than it sends: no large buffer on its word.
-	b.kept = make([]byte, 0, min(max(sizeHint, 512), 64<<10))
-	for b.ended == nil && int64(len(b.kept)) < b.limit {
+	if b.kept == nil {
+		// A client may announce more than it sends: no large buffer on its word.
+		b.kept = make([]byte, 0, min(max(sizeHint, 512), 64<<10))
+	}
+	for b.ended == nil && int64(len(b.kept)) < upTo {
 		if len(b.kept) == cap(b.kept) {
 			b.kept = append(b.kept, 0)[:len(b.kept)]
 		}
 		free := b.kept[len(b.kept):cap(b.kept)]
-		free = free[:min(int64(len(free)), b.limit-int64(len(b.kept)))]
+		free = free[:min(int64(len(free)), upTo-int64(len(b.kept)))]
 		n, err := b.source.Read(free)
 		b.kept = b.kept[:len(b.kept)+n]
 		b.end(err)
 	}
-	if b.ended == nil && int64(len(b.kept)) == b.limit {
+	if b.ended == nil && int64(len(b.kept)) == upTo {
 		return b.endsHere()
 	}
 	if b.ended == io.EOF {
@@ -59,7 +61,7 @@ func (b *body) fill(sizeHint int64) (whole bool, err error) {
 	return false, b.ended
 }
 
-// endsHere reports whether the body ends at the limit exactly. The byte that
+// endsHere reports whether the body ends where it was filled to. The byte that
 // says no is kept.
 func (b *body) endsHere() (bool, error) {
 	var one [1]byte
@@ -77,15 +79,15 @@ func (b *body) endsHere() (bool, error) {
 	return false, b.ended
 }
 
-// open starts a new attempt and returns its reader, from the first byte. ok is
-// false if the beginning is gone. It waits for a read that is under way.
-func (b *body) open() (r io.ReadCloser, ok bool) {
+// reader starts a new attempt and returns its reader, from offset on. The error
+// is that the beginning is gone. It waits for a read that is under way.
+func (b *body) reader(offset int) (io.ReadCloser, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.spilled {
-		return nil, false
+		return nil, errStaleAttempt
 	}
-	return &attempt{body: b, number: b.attempt.Add(1)}, true
+	return &attempt{body: b, number: b.attempt.Add(1), offset: offset}, nil
 }
 
 // claim reports whether the body can be sent anew. If so, no attempt so far
@@ -177,15 +179,17 @@ func (a *attempt) Close() error { return nil }
 // from the first byte of the head. A larger one streams.
 func (p *Proxy) keep(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength == 0 || r.Body == nil {
+		ex := exchangeOf(r.Context())
+		if r.ContentLength == 0 || r.Body == nil || ex.bodyWhole {
 			next.ServeHTTP(w, r)
 			return
 		}
-		ex := exchangeOf(r.Context())
-		ex.body = &body{source: r.Body, limit: p.cfg.ReplayBuffer}
-		defer ex.body.release()
+		if ex.body == nil {
+			ex.body = &body{source: r.Body, limit: p.cfg.ReplayBuffer}
+			defer ex.body.release()
+		}
 		if r.ContentLength <= p.cfg.ReplayBuffer {
-			whole, err := ex.body.fill(r.ContentLength)
+			whole, err := ex.body.fill(r.ContentLength, p.cfg.ReplayBuffer)
 			if err != nil {
 				p.refuse(w, r, http.StatusBadRequest, "PROXY_BAD_BODY", errBrokenBody)
 				return

@@ -12,8 +12,8 @@ import (
 // openBody returns an attempt to send b.
 func openBody(t *testing.T, b *body) io.Reader {
 	t.Helper()
-	r, ok := b.open()
-	if !ok {
+	r, err := b.reader(0)
+	if err != nil {
 		t.Fatal("the body cannot be opened")
 	}
 	return r
@@ -64,7 +64,7 @@ func TestBodySpills(t *testing.T) {
 	if b.claim() || b.kept != nil {
 		t.Errorf("the body is claimed, or %d bytes of it are kept", len(b.kept))
 	}
-	if _, ok := b.open(); ok {
+	if _, err := b.reader(0); err == nil {
 		t.Error("the body is opened again")
 	}
 	if got, err := io.ReadAll(first); string(got) != "9" || err != nil {
@@ -151,7 +151,7 @@ func TestBodyFill(t *testing.T) {
 		{"broken at the limit", io.MultiReader(strings.NewReader("abcd"), iotest.ErrReader(broken)), 4, false, broken, "abcd"},
 	} {
 		b := &body{source: tt.source, limit: tt.limit}
-		whole, err := b.fill(-1)
+		whole, err := b.fill(-1, tt.limit)
 		if whole != tt.whole || err != tt.err || string(b.kept) != tt.kept || b.broken.Load() != (tt.err != nil) {
 			t.Errorf("%s: fill = %t, %v with %d bytes kept; want %t, %v and %d", tt.name, whole, err, len(b.kept), tt.whole, tt.err, len(tt.kept))
 		}

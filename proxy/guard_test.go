@@ -108,7 +108,8 @@ func TestIdentify(t *testing.T) {
 		{basic("keyless", ""), ""},
 		{"Authorization: Basic %%%", ""},
 		{"Authorization: Bearer sha256:" + hex.EncodeToString(sum[:]), ""},
-		{"Cookie: sid=key-of-billing-app", ""},
+		{"Cookie: a=b; sid=key-of-billing-app", "billing"},
+		{"Cookie: session=key-of-billing-app", ""},
 	} {
 		got := r.send(t, "GET", limitsPath, nil, tt.header)
 		if tt.want != "" {

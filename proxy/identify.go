@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -40,7 +42,24 @@ func HashAPIKey(key string) (APIKey, error) {
 	return APIKey(sum), nil
 }
 
-var errUnidentified = errors.New("the request has no valid credential of a client of this proxy: send an API key as Authorization: Bearer")
+var (
+	errUnidentified = errors.New("the request has no valid credential of a client of this proxy: send an API key as Authorization: Bearer")
+	errSession      = errors.New("the session has expired, was ended, or is none of this proxy's")
+)
+
+// answerOAuth answers the token and the revocation endpoint, where clients can
+// log in.
+func (p *Proxy) answerOAuth(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ex := exchangeOf(r.Context())
+		if p.cfg.Logins == nil || ex.ambiguous || ex.path != "/services/oauth2/token" && ex.path != "/services/oauth2/revoke" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set(requestIDHeader, ex.id)
+		p.cfg.Logins.ServeOAuth(w, r, ex.public)
+	})
+}
 
 // identify finds the client that a request's credential belongs to. Without
 // configured clients everybody is the same nameless one.
@@ -48,51 +67,103 @@ func (p *Proxy) identify(next http.Handler) http.Handler {
 	anyone := &Client{Subject: p.cfg.Subject}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ex := exchangeOf(r.Context())
-		ex.client = anyone
-		if len(p.cfg.Clients) > 0 {
-			ex.client = p.clientOf(r.Header)
-		}
-		if ex.client == nil {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="sfproxy"`)
-			p.refuse(w, r, http.StatusUnauthorized, "PROXY_UNAUTHORIZED", errUnidentified)
+		if len(p.cfg.Clients) == 0 {
+			ex.client = anyone
+			next.ServeHTTP(w, r)
 			return
 		}
-		next.ServeHTTP(w, r)
+		presented := presentedCredentials(r)
+		if ex.envelope != nil && ex.envelope.session != "" {
+			presented = append(presented, ex.envelope.session)
+		}
+		switch ex.client = p.clientOf(presented); {
+		case ex.client != nil:
+			next.ServeHTTP(w, r)
+		case p.cfg.Logins != nil && slices.ContainsFunc(presented, isSession):
+			ex.failure = errSession
+			writeFault(w, r, sessionFaultFor(ex.path))
+		default:
+			w.Header().Set("WWW-Authenticate", `Bearer realm="sfproxy"`)
+			p.refuse(w, r, http.StatusUnauthorized, "PROXY_UNAUTHORIZED", errUnidentified)
+		}
 	})
 }
 
-// clientOf returns the client that one of the request's credentials names, or
-// nil. Every client is compared, in constant time.
-func (p *Proxy) clientOf(h http.Header) *Client {
+// clientOf returns the client that one of the credentials, API key or session,
+// belongs to, or nil. Keys are compared with every client's, in constant time.
+func (p *Proxy) clientOf(presented []string) *Client {
 	var found *Client
-	for _, key := range presentedKeys(h) {
-		sum := sha256.Sum256([]byte(key))
+	for _, credential := range presented {
+		sum := sha256.Sum256([]byte(credential))
 		for i := range p.cfg.Clients {
 			if subtle.ConstantTimeCompare(sum[:], p.cfg.Clients[i].APIKey[:]) == 1 {
 				found = &p.cfg.Clients[i]
 			}
 		}
+		if found == nil && p.cfg.Logins != nil && isSession(credential) {
+			found = p.clientOfSession(credential)
+		}
 	}
 	return found
 }
 
-// presentedKeys returns what may be an API key, from each place where an app
-// can put one: the places where Salesforce clients put a session, Basic
-// authentication's password, and X-Api-Key.
-func presentedKeys(h http.Header) []string {
-	var keys []string
-	for _, value := range h["Authorization"] {
+func (p *Proxy) clientOfSession(session string) *Client {
+	name, err := p.cfg.Logins.Client(session)
+	if err != nil {
+		return nil
+	}
+	for i := range p.cfg.Clients {
+		if p.cfg.Clients[i].Name == name {
+			return &p.cfg.Clients[i]
+		}
+	}
+	return nil
+}
+
+// isSession reports whether a credential has the shape of a session: 00D…!….
+func isSession(credential string) bool { return strings.Contains(credential, "!") }
+
+// presentedCredentials returns what may be an API key or a session, from each
+// place where an app can put one: the places where Salesforce clients put a
+// session, Basic authentication's password, and X-Api-Key.
+func presentedCredentials(r *http.Request) []string {
+	var found []string
+	for _, value := range r.Header["Authorization"] {
 		scheme, credential, _ := strings.Cut(value, " ")
 		credential = strings.TrimSpace(credential)
 		switch strings.ToLower(scheme) {
 		case "bearer", "oauth":
-			keys = append(keys, credential)
+			found = append(found, credential)
 		case "basic":
 			if _, password, ok := (&http.Request{Header: http.Header{"Authorization": {value}}}).BasicAuth(); ok {
-				keys = append(keys, password)
+				found = append(found, password)
 			}
 		}
 	}
-	keys = append(keys, h["X-Sfdc-Session"]...)
-	return append(keys, h["X-Api-Key"]...)
+	found = append(found, r.Header["X-Sfdc-Session"]...)
+	found = append(found, r.Header["X-Api-Key"]...)
+	for _, cookie := range r.CookiesNamed("sid") {
+		found = append(found, cookie.Value)
+	}
+	_, query, _ := rawTarget(r)
+	return append(found, credentialParameters(query)...)
+}
+
+// credentialParameters returns the values of the parameters of a raw query that
+// may hold a session.
+func credentialParameters(rawQuery string) []string {
+	if rawQuery == "" {
+		return nil
+	}
+	var found []string
+	for pair := range strings.SplitSeq(rawQuery, "&") {
+		if !isCredential(parameterName(pair)) {
+			continue
+		}
+		_, value, _ := strings.Cut(pair, "=")
+		if decoded, err := url.QueryUnescape(value); err == nil {
+			found = append(found, decoded)
+		}
+	}
+	return found
 }

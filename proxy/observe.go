@@ -17,6 +17,13 @@ const requestIDHeader = "X-Request-Id"
 func (p *Proxy) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ex := &exchange{id: requestID(r), started: time.Now(), path: r.URL.Path, public: p.publicOrigin(r)}
+		if raw, _, ok := rawTarget(r); ok {
+			if canonical, err := canonicalPath(raw); err == nil {
+				ex.path = canonical
+			} else {
+				ex.ambiguous = true
+			}
+		}
 		r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, ex))
 		ex.inbound = r
 		recorder := &recorder{ResponseWriter: w}

@@ -96,7 +96,7 @@ func forbiddenPage(p string) bool {
 		segments[i] = strings.TrimSpace(s)
 	}
 	p = path.Clean(strings.Join(segments, "/"))
-	if p == "/services/oauth2/userinfo" {
+	if p == userInfoPath {
 		return false
 	}
 	if strings.Contains(p, "/apps/oauth/credentials") || never(p) { // the former holds consumer secrets

@@ -19,6 +19,18 @@ type Tokens interface {
 	Reject(token *auth.Token) bool
 }
 
+// Logins answers the logins that legacy apps make and knows the sessions that
+// came of them: a login.Logins.
+type Logins interface {
+	// Client returns the name of the client that a session belongs to.
+	Client(session string) (name string, err error)
+	// ServeSOAP answers a login() or logout(); public is the proxy's origin as
+	// the client knows it.
+	ServeSOAP(w http.ResponseWriter, r *http.Request, public string, envelope []byte)
+	// ServeOAuth answers the token and the revocation endpoint.
+	ServeOAuth(w http.ResponseWriter, r *http.Request, public string)
+}
+
 // Config is what a proxy is made of.
 type Config struct {
 	// Tokens is required.
@@ -31,6 +43,8 @@ type Config struct {
 	// Clients may use the proxy, and nobody else. Without any, whoever reaches
 	// it may.
 	Clients []Client
+	// Logins is for clients that log in. Default: none can.
+	Logins Logins
 	// AnyHost lets requests name the proxy by any Host. Otherwise, without
 	// Clients, it must be a loopback name or PublicURL's: a web page can give
 	// its own name the proxy's address (DNS rebinding).
@@ -79,7 +93,7 @@ func New(cfg Config) (*Proxy, error) {
 		BufferPool:     new(bufferPool),
 		ErrorLog:       slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
 	}
-	p.handler = p.observe(p.guard(p.identify(p.admit(p.keep(p.endSessionsHere(reverse))))))
+	p.handler = p.observe(p.guard(p.answerOAuth(p.readEnvelope(p.identify(p.admit(p.keep(reverse)))))))
 	return p, nil
 }
 
@@ -91,16 +105,17 @@ type exchange struct {
 	id        string
 	started   time.Time
 	path      string // canonical, for decisions and logs
+	ambiguous bool   // the path has no canonical form
 	public    string // the proxy's origin as the client knows it
 	client    *Client
-	body      *body // nil if the request has none
-	bodyWhole bool  // all of it is kept
+	body      *body     // nil if the request has none
+	bodyWhole bool      // all of it is kept
+	envelope  *envelope // of a SOAP request, else nil
 
-	inbound   *http.Request
-	token     *auth.Token // the one that the answer was got with
-	replayed  bool
-	tokenWait time.Duration
-	failure   error // why the proxy itself answered
+	inbound  *http.Request
+	token    *auth.Token // the one that the answer was got with
+	replayed bool
+	failure  error // why the proxy itself answered
 }
 
 type exchangeKey struct{}

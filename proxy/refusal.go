@@ -48,6 +48,10 @@ func refusalOf(resp *http.Response, path string) refusal {
 		if within(path, "/services/async") && bulkFault(peek(resp)) == "InvalidSessionId" {
 			return refusedSession
 		}
+	case http.StatusInternalServerError:
+		if within(path, "/services/Soap") && soapFaultCode(peek(resp)) == "INVALID_SESSION_ID" {
+			return refusedSession
+		}
 	case statusUnknownHost:
 		return unknownHost
 	}
@@ -57,7 +61,7 @@ func refusalOf(resp *http.Response, path string) refusal {
 // isIdentity reports whether path is the identity service or userinfo, which
 // answer a bad token with 403 and whose bodies hold absolute URLs.
 func isIdentity(path string) bool {
-	return within(path, "/id") || path == "/services/oauth2/userinfo"
+	return within(path, "/id") || path == userInfoPath
 }
 
 // restFault is one error of a REST API, as JSON or as XML.

@@ -80,6 +80,8 @@ func cookieName(cookie string) string {
 	return strings.ToLower(strings.TrimSpace(name))
 }
 
+const userInfoPath = "/services/oauth2/userinfo"
+
 // versionRoot is the path of an API version's list of resources.
 var versionRoot = regexp.MustCompile(`^/services/data/v[0-9]+\.[0-9]+$`)
 
@@ -106,7 +108,8 @@ func moveLinks(resp *http.Response, ex *exchange) error {
 	}
 	instance := ex.token.InstanceURL.Scheme + "://" + ex.token.InstanceURL.Host
 	document = bytes.ReplaceAll(document, []byte(instance+"/"), []byte(ex.public+"/"))
-	if identity, err := url.Parse(ex.token.IdentityURL); err == nil && identity.Host != "" {
+	identity, err := url.Parse(ex.token.IdentityURL)
+	if err == nil && identity.Host != "" && ex.path != userInfoPath { // there it is the claim sub, which is a name and no link
 		document = bytes.ReplaceAll(document, []byte(`"`+ex.token.IdentityURL+`"`), []byte(`"`+ex.public+identity.Path+`"`))
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(document))

@@ -144,15 +144,23 @@ func TestResponseIdentityPointsHere(t *testing.T) {
 	if info.URLs["rest"] != r.url+"/services/data/v60.0/" || strings.Contains(got.body, org.InstanceURL()+"/") {
 		t.Errorf("userinfo has URLs of the instance: %s", got.body)
 	}
-	identity := strings.TrimPrefix(info.Sub, r.url)
-	if got := r.send(t, "GET", identity, nil); got.status != 200 || !strings.Contains(got.body, r.url+identity) {
-		t.Errorf("%s = %d %s", info.Sub, got.status, got.body)
+	sub, err := url.Parse(info.Sub)
+	if err != nil || strings.HasPrefix(info.Sub, r.url) {
+		t.Fatalf("sub = %q, want the name that Salesforce gave", info.Sub)
 	}
-	if got := r.send(t, "HEAD", "/services/oauth2/userinfo", nil); got.header.Get("Content-Length") == "0" {
-		t.Errorf("HEAD = %d %v", got.status, got.header)
+	if got := r.send(t, "GET", sub.Path, nil); got.status != 200 || !strings.Contains(got.body, r.url+sub.Path) {
+		t.Errorf("%s = %d %s", sub.Path, got.status, got.body)
 	}
 	if stats := org.Stats(); stats.Leaks > 0 || stats.Grants != 2 {
 		t.Errorf("stats = %+v", stats)
+	}
+}
+
+func TestResponseIdentityToHEAD(t *testing.T) {
+	base := upstream(t, func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Content-Length", "50") })
+	r := start(t, proxy.Config{Tokens: newTokens(base)})
+	if got := r.send(t, "HEAD", "/services/oauth2/userinfo", nil); got.status != 200 || got.header.Get("Content-Length") != "50" {
+		t.Errorf("answer = %d with Content-Length %s, want Salesforce's 50", got.status, got.header.Get("Content-Length"))
 	}
 }
 

@@ -2,16 +2,15 @@ package proxy
 
 import (
 	"bytes"
-	"encoding/binary"
+	"compress/gzip"
+	"compress/zlib"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
-	"unicode/utf16"
 )
-
-const soapEnvelope = "http://schemas.xmlsoap.org/soap/envelope/"
 
 // soapFault is a SOAP fault as Salesforce has them, for every SOAP API.
 func soapFault(f fault) []byte {
@@ -24,77 +23,95 @@ func soapFault(f fault) []byte {
 		`</soapenv:Fault></soapenv:Body></soapenv:Envelope>`, f.code, message.String())
 }
 
-// endSessionsHere answers SOAP logout() itself: the login behind the proxy is
-// not one client's to end.
-func (p *Proxy) endSessionsHere(next http.Handler) http.Handler {
+var (
+	errLoginOff  = errors.New("this proxy answers login() for clients with a username and a password: set PROXY_CLIENT_<n>_USERNAME and PROXY_CLIENT_<n>_PASSWORD")
+	errShared    = errors.New("invalidateSessions() would end the login that all clients share")
+	errSOAPCoded = errors.New("the request has a Content-Encoding other than gzip or deflate, or is not what it says")
+)
+
+// readEnvelope reads the head of a SOAP request, where its session stands and
+// the operation is named. Logins and logouts are answered here: they are about
+// the client's session, and the login behind the proxy is nobody's to end.
+func (p *Proxy) readEnvelope(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ex := exchangeOf(r.Context())
-		// A class in Apex may have a logout() of its own.
-		if ex.bodyWhole && within(ex.path, "/services/Soap") && !within(ex.path, "/services/Soap/class") {
-			envelope := decode(ex.body.beginning(), r.Header.Get("Content-Encoding"), maxEnvelope)
-			switch operation := soapOperation(envelope); operation.Local {
-			case "logout":
-				writeLogout(w, ex, operation.Space)
-				return
-			case "invalidateSessions":
-				p.refuse(w, r, http.StatusForbidden, "PROXY_LOGIN_IS_SHARED",
-					fmt.Errorf("invalidateSessions() would end the login that all clients share"))
-				return
-			}
+		if r.Method != http.MethodPost || ex.ambiguous || !within(ex.path, "/services/Soap") {
+			next.ServeHTTP(w, r)
+			return
 		}
-		next.ServeHTTP(w, r)
+		if err := p.keepEnvelope(ex, r); err != nil {
+			p.refuse(w, r, http.StatusBadRequest, "PROXY_BAD_ENVELOPE", err)
+			return
+		}
+		defer ex.body.release()
+		switch {
+		case within(ex.path, "/services/Soap/class"): // a class in Apex may have a login() of its own
+			next.ServeHTTP(w, r)
+		case ex.envelope.operation.Local == "login" || ex.envelope.operation.Local == "logout":
+			p.answerLogin(w, r, ex)
+		case ex.envelope.operation.Local == "invalidateSessions":
+			p.refuse(w, r, http.StatusForbidden, "PROXY_LOGIN_IS_SHARED", errShared)
+		default:
+			next.ServeHTTP(w, r)
+		}
 	})
 }
 
-// maxEnvelope bounds, in bytes, the envelope that is looked at once it is unzipped.
-const maxEnvelope = 1 << 20
-
-// soapOperation returns the name of the element in a SOAP envelope's body, or
-// an empty one if there is none to be found.
-func soapOperation(envelope []byte) xml.Name {
-	decoder := xml.NewDecoder(bytes.NewReader(inUTF8(envelope)))
-	decoder.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) { return in, nil } // names are ASCII
-	inBody := false
-	for depth := 0; ; {
-		token, err := decoder.Token()
-		if err != nil {
-			return xml.Name{}
-		}
-		switch element := token.(type) {
-		case xml.StartElement:
-			if inBody {
-				return element.Name
-			}
-			depth++
-			inBody = depth == 2 && element.Name.Space == soapEnvelope && element.Name.Local == "Body"
-		case xml.EndElement:
-			depth--
-			inBody = false
-		}
+// keepEnvelope takes over the body of a SOAP request and scans its head.
+func (p *Proxy) keepEnvelope(ex *exchange, r *http.Request) error {
+	if r.ContentLength == 0 || r.Body == nil {
+		return errEnvelopeHead
 	}
+	source, err := decoded(r)
+	if err != nil {
+		return errSOAPCoded
+	}
+	ex.body = &body{source: source, limit: max(p.cfg.ReplayBuffer, maxEnvelopeHead)}
+	if ex.bodyWhole, err = ex.body.fill(r.ContentLength, maxEnvelopeHead); err != nil {
+		return errBrokenBody
+	}
+	ex.envelope, err = scanEnvelope(ex.body.beginning())
+	return err
 }
 
-// inUTF8 returns text that begins with the byte order mark of UTF-16 in UTF-8,
-// and any other as it is.
-func inUTF8(text []byte) []byte {
-	var order binary.ByteOrder
-	switch {
-	case bytes.HasPrefix(text, []byte{0xfe, 0xff}):
-		order = binary.BigEndian
-	case bytes.HasPrefix(text, []byte{0xff, 0xfe}):
-		order = binary.LittleEndian
+// decoded returns the body of a request without its content coding. A session
+// cannot be replaced in a compressed one.
+func decoded(r *http.Request) (io.Reader, error) {
+	var reader io.Reader
+	var err error
+	switch strings.ToLower(r.Header.Get("Content-Encoding")) {
+	case "", "identity":
+		return r.Body, nil
+	case "gzip", "x-gzip":
+		reader, err = gzip.NewReader(r.Body)
+	case "deflate":
+		reader, err = zlib.NewReader(r.Body)
 	default:
-		return text
+		err = errSOAPCoded
 	}
-	var units []uint16
-	for text = text[2:]; len(text) >= 2; text = text[2:] {
-		units = append(units, order.Uint16(text))
-	}
-	return []byte(string(utf16.Decode(units)))
+	r.Header.Del("Content-Encoding")
+	r.Header.Del("Content-Length")
+	r.ContentLength = -1
+	return reader, err
 }
 
-// writeLogout answers logout() with success. Namespaces other than Salesforce's
-// get its partner one.
+// answerLogin answers login() and logout().
+func (p *Proxy) answerLogin(w http.ResponseWriter, r *http.Request, ex *exchange) {
+	switch {
+	case !ex.bodyWhole:
+		p.refuse(w, r, http.StatusBadRequest, "PROXY_BAD_ENVELOPE", errEnvelopeHead)
+	case p.cfg.Logins != nil:
+		w.Header().Set(requestIDHeader, ex.id)
+		p.cfg.Logins.ServeSOAP(w, r, ex.public, ex.body.beginning())
+	case ex.envelope.operation.Local == "login":
+		p.refuse(w, r, http.StatusForbidden, "PROXY_LOGIN_OFF", errLoginOff)
+	default:
+		writeLogout(w, ex, ex.envelope.operation.Space)
+	}
+}
+
+// writeLogout answers logout() with success, where clients have API keys in
+// the place of sessions. Namespaces other than Salesforce's get its partner one.
 func writeLogout(w http.ResponseWriter, ex *exchange, namespace string) {
 	if !strings.HasPrefix(namespace, "urn:") || strings.ContainsAny(namespace, `"<&`) {
 		namespace = "urn:partner.soap.sforce.com"
@@ -103,4 +120,15 @@ func writeLogout(w http.ResponseWriter, ex *exchange, namespace string) {
 	h.Set("Content-Type", "text/xml;charset=UTF-8")
 	h.Set(requestIDHeader, ex.id)
 	fmt.Fprintf(w, xml.Header+`<soapenv:Envelope xmlns:soapenv="`+soapEnvelope+`" xmlns="%s"><soapenv:Body><logoutResponse/></soapenv:Body></soapenv:Envelope>`, namespace)
+}
+
+// soapFaultCode returns the code of a SOAP fault, without its prefix.
+func soapFaultCode(answer []byte) string {
+	var fault struct {
+		Code string `xml:"http://schemas.xmlsoap.org/soap/envelope/ Body>Fault>faultcode"`
+	}
+	if xml.Unmarshal(answer, &fault) != nil {
+		return ""
+	}
+	return fault.Code[strings.LastIndex(fault.Code, ":")+1:]
 }

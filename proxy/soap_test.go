@@ -36,13 +36,15 @@ func TestSOAPLogoutEndsHere(t *testing.T) {
 		{"enterprise", "c/60.0/00D", envelope("logout", "urn:enterprise.soap.sforce.com"), "", `xmlns="urn:enterprise.soap.sforce.com"><soapenv:Body><logoutResponse/>`},
 		{"gzip", "u/60.0", zipped(envelope("logout", partner)), "gzip", "<logoutResponse/>"},
 		{"deflate", "u/60.0", deflated(envelope("logout", partner)), "deflate", "<logoutResponse/>"},
-		{"UTF-16", "u/60.0", inUTF16(strings.Replace(envelope("logout", partner), "ISO-8859-1", "UTF-16", 1)), "", "<logoutResponse/>"},
+		{"UTF-16", "u/60.0", inUTF16(strings.Replace(envelope("logout", partner), "ISO-8859-1", "UTF-16", 1)), "", "PROXY_BAD_ENVELOPE"},
 		{"invalidateSessions", "u/60.0", envelope("invalidateSessions", partner), "", "PROXY_LOGIN_IS_SHARED"},
 		{"query", "u/60.0", envelope("query", partner), "", "forwarded"},
 		{"logout in a header", "u/60.0", strings.Replace(envelope("query", partner), "SessionHeader", "logout", -1), "", "forwarded"},
 		{"a class's own", "class/X", envelope("logout", class), "", "forwarded"},
-		{"no XML", "u/60.0", "logout", "", "forwarded"},
-		{"empty", "u/60.0", "", "", "forwarded"},
+		{"login", "u/60.0", envelope("login", partner), "", "PROXY_CLIENT_"},
+		{"no XML", "u/60.0", "logout", "", "PROXY_BAD_ENVELOPE"},
+		{"unknown coding", "u/60.0", envelope("query", partner), "br", "PROXY_BAD_ENVELOPE"},
+		{"empty", "u/60.0", "", "", "PROXY_BAD_ENVELOPE"},
 	} {
 		before := arrived
 		got := r.send(t, "POST", "/services/Soap/"+tt.path, strings.NewReader(tt.body), "Content-Type: text/xml", "Content-Encoding: "+tt.coding)

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -9,6 +10,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -90,13 +92,14 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // off the answer.
 func (t *transport) attempt(req *http.Request, ex *exchange) (*http.Response, refusal, error) {
 	ctx := ex.inbound.Context()
-	started := time.Now()
 	token, err := t.tokens.Token(ctx, ex.client.Subject)
-	ex.tokenWait += time.Since(started)
 	if err != nil {
 		return nil, accepted, &tokenError{err}
 	}
 	ex.token = token
+	if ex.envelope != nil && token.JWT() {
+		return nil, accepted, errJWTForSOAP
+	}
 	out, err := outbound(ctx, req, ex)
 	if err != nil {
 		return nil, accepted, err
@@ -144,16 +147,31 @@ func attachBody(out *http.Request, ex *exchange) error {
 	if out.ContentLength == 0 {
 		return nil
 	}
-	out.GetBody = func() (io.ReadCloser, error) {
-		r, ok := ex.body.open()
-		if !ok {
-			return nil, errStaleAttempt
+	out.GetBody = func() (io.ReadCloser, error) { return bodyWith(ex, "") }
+	if e := ex.envelope; e != nil {
+		session := e.with(ex.token.AccessToken.Reveal())
+		if out.ContentLength > 0 {
+			out.ContentLength += int64(len(session) - (e.end - e.start))
 		}
-		return r, nil
+		out.GetBody = func() (io.ReadCloser, error) { return bodyWith(ex, session) }
 	}
 	var err error
 	out.Body, err = out.GetBody()
 	return err
+}
+
+// bodyWith starts an attempt to send the exchange's body, with session in its
+// place if the body is an envelope.
+func bodyWith(ex *exchange, session string) (io.ReadCloser, error) {
+	if ex.envelope == nil {
+		return ex.body.reader(0)
+	}
+	rest, err := ex.body.reader(ex.envelope.end)
+	if err != nil {
+		return nil, err
+	}
+	head := ex.body.beginning()[:ex.envelope.start]
+	return &peeked{Reader: io.MultiReader(bytes.NewReader(head), strings.NewReader(session), rest), Closer: rest}, nil
 }
 
 // replayable reports whether the request can be sent again from its first byte.

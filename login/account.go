@@ -1,0 +1,73 @@
+package login
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+)
+
+// Account is a client of the proxy as far as it can log in. Which credentials
+// it has decides how: a username and a password by SOAP login() or the password
+// grant, an API key by the client credentials grant.
+type Account struct {
+	Client  string // the client's name
+	Subject string // the Salesforce user it acts as
+
+	Username string // "" for none
+	Password string
+	// SecurityToken may be appended to the password, as apps do that were set
+	// up for logins from outside the org's trusted networks. "" for none.
+	SecurityToken string
+	// APIKey is the SHA-256 of the client's API key; the zero value is none.
+	APIKey [sha256.Size]byte
+}
+
+var errCredentials = errors.New("unknown username or wrong password")
+
+// byPassword returns the account with this username and password. Every
+// account is compared with both, so that a wrong password takes as long as a
+// wrong user.
+func byPassword(accounts []Account, username, password string) (*Account, error) {
+	user, pass := sha256.Sum256([]byte(username)), sha256.Sum256([]byte(password))
+	var found *Account
+	for i := range accounts {
+		a := &accounts[i]
+		wantUser, plain, long := sha256.Sum256([]byte(a.Username)), sha256.Sum256([]byte(a.Password)), sha256.Sum256([]byte(a.Password+a.SecurityToken))
+		match := subtle.ConstantTimeCompare(user[:], wantUser[:]) &
+			(subtle.ConstantTimeCompare(pass[:], plain[:]) | subtle.ConstantTimeCompare(pass[:], long[:]))
+		if match == 1 && a.Username != "" && a.Password != "" {
+			found = a
+		}
+	}
+	if found == nil {
+		return nil, errCredentials
+	}
+	return found, nil
+}
+
+// byAPIKey returns the account of the client with this name and API key.
+func byAPIKey(accounts []Account, name, key string) (*Account, error) {
+	client, sum := sha256.Sum256([]byte(name)), sha256.Sum256([]byte(key))
+	var found *Account
+	for i := range accounts {
+		want := sha256.Sum256([]byte(accounts[i].Client))
+		if subtle.ConstantTimeCompare(client[:], want[:])&subtle.ConstantTimeCompare(sum[:], accounts[i].APIKey[:]) == 1 {
+			found = &accounts[i]
+		}
+	}
+	if found == nil {
+		return nil, errCredentials
+	}
+	return found, nil
+}
+
+// fingerprint changes with any of the account's credentials.
+func (a *Account) fingerprint(key []byte) Fingerprint {
+	h := hmac.New(sha256.New, key)
+	for _, part := range []string{"fingerprint", a.Client, a.Username, a.Password, string(a.APIKey[:])} {
+		sum := sha256.Sum256([]byte(part))
+		h.Write(sum[:])
+	}
+	return Fingerprint(h.Sum(nil))
+}

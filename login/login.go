@@ -1,0 +1,96 @@
+package login
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/sfproxy/sfproxy/auth"
+)
+
+// Tokens is where the real tokens come from: an [auth.Manager].
+type Tokens interface {
+	Token(ctx context.Context, subject string) (*auth.Token, error)
+	Reject(token *auth.Token) bool
+}
+
+// Config is what a Logins is made of.
+type Config struct {
+	// Accounts may log in. Required.
+	Accounts []Account
+	// Secret signs the sessions: 32 bytes or more, the same for all replicas.
+	// Required.
+	Secret []byte
+	// TTL is how long a session lasts. Required.
+	TTL time.Duration
+	// Tokens and Transport are for asking Salesforce about a user. Required.
+	Tokens    Tokens
+	Transport http.RoundTripper
+	// AllowPlain lets passwords come over plain HTTP from beyond loopback.
+	AllowPlain bool
+	// Logger gets a line a login. Default: none.
+	Logger *slog.Logger
+}
+
+// Logins answers logins and knows the sessions that came of them. Safe for
+// concurrent use.
+type Logins struct {
+	cfg      Config
+	sessions *sessions
+	throttle *throttle
+	users    *users
+	logger   *slog.Logger
+}
+
+// New returns a Logins.
+func New(cfg Config) (*Logins, error) {
+	switch {
+	case len(cfg.Secret) < 32:
+		return nil, errors.New("login: the secret for sessions has fewer than 32 bytes")
+	case cfg.TTL <= 0:
+		return nil, errors.New("login: no TTL")
+	case cfg.Tokens == nil || cfg.Transport == nil:
+		return nil, errors.New("login: no Tokens or no Transport")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Logins{
+		cfg:      cfg,
+		sessions: newSessions(derive(cfg.Secret, "session"), cfg.TTL),
+		throttle: newThrottle(),
+		users:    &users{tokens: cfg.Tokens, transport: cfg.Transport},
+		logger:   cfg.Logger,
+	}, nil
+}
+
+// derive returns a key for one purpose.
+func derive(secret []byte, purpose string) []byte {
+	h := hmac.New(sha256.New, secret)
+	h.Write([]byte("sfproxy " + purpose))
+	return h.Sum(nil)
+}
+
+// Client returns the name of the client that a session belongs to, or
+// ErrSession.
+func (l *Logins) Client(sessionID string) (string, error) {
+	opened, err := l.sessions.open(sessionID)
+	if err != nil {
+		return "", err
+	}
+	for i := range l.cfg.Accounts {
+		if a := &l.cfg.Accounts[i]; a.Client == opened.client && hmac.Equal(fingerprintOf(a, l), opened.fingerprint[:]) {
+			return a.Client, nil
+		}
+	}
+	return "", ErrSession
+}
+
+func fingerprintOf(a *Account, l *Logins) []byte {
+	f := a.fingerprint(l.sessions.key)
+	return f[:]
+}

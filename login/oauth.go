@@ -1,0 +1,156 @@
+package login
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// Paths that ServeOAuth answers.
+const (
+	TokenPath  = "/services/oauth2/token"
+	RevokePath = "/services/oauth2/revoke"
+)
+
+// ServeOAuth answers the token endpoint and the revocation endpoint. public is
+// the proxy's origin as the client knows it. Parameters may be in the body or,
+// as old toolkits have them, in the query.
+func (l *Logins) ServeOAuth(w http.ResponseWriter, r *http.Request, public string) {
+	r.Body = http.MaxBytesReader(w, r.Body, MaxEnvelope)
+	if err := r.ParseForm(); err != nil {
+		writeOAuthError(w, http.StatusBadRequest, "invalid_request", "the parameters cannot be read")
+		return
+	}
+	if r.URL.Path == RevokePath {
+		// RFC 7009 section 2.2: a token that is none of ours is as good as revoked.
+		_ = l.sessions.end(r.Form.Get("token"))
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	if r.Method != http.MethodPost {
+		writeOAuthError(w, http.StatusBadRequest, "invalid_request", "must use HTTP POST")
+		return
+	}
+	switch r.Form.Get("grant_type") {
+	case "password":
+		l.oauthLogin(w, r, public, func() (*Account, error) {
+			return byPassword(l.cfg.Accounts, r.Form.Get("username"), r.Form.Get("password"))
+		})
+	case "client_credentials":
+		l.oauthLogin(w, r, public, func() (*Account, error) {
+			name, key := clientCredentials(r)
+			return byAPIKey(l.cfg.Accounts, name, key)
+		})
+	default:
+		writeOAuthError(w, http.StatusBadRequest, "unsupported_grant_type", "grant type not supported")
+	}
+}
+
+// clientCredentials returns client_id and client_secret, from the parameters or
+// from Basic authentication (RFC 6749 section 2.3.1).
+func clientCredentials(r *http.Request) (id, secret string) {
+	id, secret, ok := r.BasicAuth()
+	if !ok {
+		return r.Form.Get("client_id"), r.Form.Get("client_secret")
+	}
+	if decoded, err := url.QueryUnescape(id); err == nil {
+		id = decoded
+	}
+	if decoded, err := url.QueryUnescape(secret); err == nil {
+		secret = decoded
+	}
+	return id, secret
+}
+
+func (l *Logins) oauthLogin(w http.ResponseWriter, r *http.Request, public string, check func() (*Account, error)) {
+	grant := r.Form.Get("grant_type")
+	account, err := l.authenticate(r, grant, check)
+	if throttled, ok := errors.AsType[*throttledError](err); ok {
+		setRetryAfter(w, throttled.wait)
+		writeOAuthError(w, http.StatusTooManyRequests, "invalid_grant", "login rate exceeded")
+		return
+	}
+	switch {
+	case errors.Is(err, errCredentials) && grant == "client_credentials":
+		writeOAuthError(w, http.StatusBadRequest, "invalid_client", "invalid client credentials")
+		return
+	case errors.Is(err, errCredentials):
+		writeOAuthError(w, http.StatusBadRequest, "invalid_grant", "authentication failure")
+		return
+	case err != nil:
+		writeOAuthError(w, http.StatusBadRequest, "invalid_request", err.Error())
+		return
+	}
+	who, err := l.users.get(r.Context(), account.Subject, "60.0")
+	if err != nil {
+		l.logger.Warn("login failed: Salesforce does not tell about the user", "client", account.Client, "error", err)
+		writeOAuthError(w, http.StatusServiceUnavailable, "temporarily_unavailable", unavailable(err))
+		return
+	}
+	_, secret := clientCredentials(r)
+	id, issuedAt := public+"/id/"+who.orgID+"/"+who.userID, strconv.FormatInt(time.Now().UnixMilli(), 10)
+	writeJSON(w, http.StatusOK, struct {
+		AccessToken string `json:"access_token"`
+		InstanceURL string `json:"instance_url"`
+		ID          string `json:"id"`
+		TokenType   string `json:"token_type"`
+		IssuedAt    string `json:"issued_at"`
+		Signature   string `json:"signature"`
+		Scope       string `json:"scope"`
+	}{l.issue(account, who), public, id, "Bearer", issuedAt, sign(secret, id+issuedAt), "api"})
+}
+
+// sign returns the signature that clients check with their client secret.
+func sign(secret, text string) string {
+	h := hmac.New(sha256.New, []byte(secret))
+	h.Write([]byte(text))
+	return base64.StdEncoding.EncodeToString(h.Sum(nil))
+}
+
+// throttledError says that an address has to wait after failed logins.
+type throttledError struct{ wait time.Duration }
+
+func (e *throttledError) Error() string {
+	return fmt.Sprintf("too many failed logins from this address; try again in %s", e.wait.Round(time.Second))
+}
+
+var errPlain = errors.New("a password may not come over plain HTTP from another machine: use https, or set PROXY_ALLOW_PLAIN_LOGIN=true where the network is trusted")
+
+// authenticate runs check for a request that may log in, and logs the outcome.
+func (l *Logins) authenticate(r *http.Request, how string, check func() (*Account, error)) (*Account, error) {
+	if r.TLS == nil && !l.cfg.AllowPlain && !fromLoopback(r) {
+		return nil, errPlain
+	}
+	address := addressOf(r)
+	if wait := l.throttle.wait(address); wait > 0 {
+		l.logger.Warn("login refused: too many failures", "address", address, "how", how)
+		return nil, &throttledError{wait}
+	}
+	account, err := check()
+	if err != nil {
+		l.throttle.failed(address)
+		l.logger.Warn("login refused: unknown username or wrong password", "address", address, "how", how)
+		return nil, err
+	}
+	l.logger.Info("login", "client", account.Client, "address", address, "how", how)
+	return account, nil
+}
+
+func writeOAuthError(w http.ResponseWriter, status int, code, description string) {
+	writeJSON(w, status, map[string]string{"error": code, "error_description": description})
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json;charset=UTF-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Pragma", "no-cache")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(v)
+}

@@ -1,0 +1,80 @@
+package login
+
+import (
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// A guesser is slowed by its address: the client itself is never locked out.
+const (
+	maxFailures   = 5 // in a failureWindow from one address
+	failureWindow = time.Minute
+	maxAddresses  = 10_000 // that are remembered at a time
+)
+
+// throttle counts failed logins by address. Safe for concurrent use.
+type throttle struct {
+	mu       sync.Mutex
+	failures map[string][]time.Time // address → times of its last failures; guarded by mu
+}
+
+func newThrottle() *throttle { return &throttle{failures: map[string][]time.Time{}} }
+
+// wait returns how long an address has to wait for its next try; 0 for none.
+func (t *throttle) wait(address string) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	recent := t.recent(address)
+	if len(recent) < maxFailures {
+		return 0
+	}
+	return time.Until(recent[len(recent)-maxFailures].Add(failureWindow))
+}
+
+// failed notes a failed login.
+func (t *throttle) failed(address string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.failures) >= maxAddresses {
+		for other := range t.failures {
+			if len(t.recent(other)) == 0 {
+				delete(t.failures, other)
+			}
+		}
+	}
+	if len(t.failures) < maxAddresses || t.failures[address] != nil {
+		t.failures[address] = append(t.recent(address), time.Now())
+	}
+}
+
+// recent returns the failures of an address that still count. mu is held.
+func (t *throttle) recent(address string) []time.Time {
+	times := t.failures[address]
+	for len(times) > 0 && time.Since(times[0]) >= failureWindow {
+		times = times[1:]
+	}
+	return times
+}
+
+// fromLoopback reports whether a request comes from this machine.
+func fromLoopback(r *http.Request) bool {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && from.Addr().Unmap().IsLoopback()
+}
+
+// addressOf is the client's IP address. An IPv6 host has a network of its own.
+func addressOf(r *http.Request) string {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	address := from.Addr().Unmap()
+	if address.Is6() {
+		if network, err := address.Prefix(64); err == nil {
+			return network.String()
+		}
+	}
+	return address.String()
+}

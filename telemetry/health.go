@@ -57,6 +57,7 @@ type readiness struct {
 type tokenReport struct {
 	Subject   string    `json:"subject"`
 	Instance  string    `json:"instance"`
+	Format    string    `json:"format"` // "opaque", or "jwt", which SOAP does not take
 	IssuedAt  time.Time `json:"issued_at"`
 	ExpiresAt time.Time `json:"expires_at"`
 }
@@ -74,7 +75,11 @@ func (h *Health) report() readiness {
 		r.LastFailure = &failureReport{Error: o.Failure.Error(), Hint: auth.Hint(o.Failure), At: o.FailureAt.UTC()}
 	}
 	if t := o.Token; t != nil {
-		r.Token = &tokenReport{Subject: t.Subject, Instance: t.InstanceURL.Host, IssuedAt: t.IssuedAt.UTC(), ExpiresAt: t.ExpiresAt.UTC()}
+		format := "opaque"
+		if t.JWT() {
+			format = "jwt"
+		}
+		r.Token = &tokenReport{Subject: t.Subject, Instance: t.InstanceURL.Host, Format: format, IssuedAt: t.IssuedAt.UTC(), ExpiresAt: t.ExpiresAt.UTC()}
 	}
 	switch {
 	case r.Ready:

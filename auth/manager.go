@@ -222,7 +222,12 @@ func (m *Manager) retry(ctx context.Context, s *source) (*Token, error) {
 		if deadline, _ := ctx.Deadline(); time.Until(deadline) < pause {
 			return nil, err
 		}
-		m.logger.Debug("grant failed, trying again", "subject", s.subject, "error", err, "pause_ms", pause.Milliseconds())
+		level := slog.LevelDebug
+		if backoff == firstBackoff {
+			level = slog.LevelWarn // who waits for the first token is not left in the dark
+		}
+		s.note(err)
+		m.logger.Log(ctx, level, "grant failed, trying again", "subject", s.subject, "error", err, "hint", Hint(err))
 		if sleep(ctx, pause) != nil {
 			return nil, err
 		}
@@ -268,12 +273,19 @@ func (s *source) granted(token *Token) {
 	s.last.Grants++
 }
 
+// note remembers an attempt that failed, for Outcome.
+func (s *source) note(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last.Failure, s.last.FailureAt = err, time.Now()
+}
+
 // failed remembers a flight that gave no token.
 func (s *source) failed(err error) {
+	s.note(err)
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last.Failure, s.last.FailureAt = err, now
 	if IsPermanent(err) {
 		s.refusal, s.refusedUntil = err, now.Add(refusalMemory)
 		s.pause.Store(s.refusedUntil.UnixNano())

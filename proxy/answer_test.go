@@ -142,7 +142,7 @@ func TestAnswerToFailures(t *testing.T) {
 				t.Errorf("Retry-After = %q, want %q", got.header.Get("Retry-After"), tt.retryAfter)
 			}
 			line := r.log.requests(t, 1)[0]
-			if wantLevel := map[bool]string{true: "WARN", false: "DEBUG"}[tt.status >= 500]; line["level"] != wantLevel {
+			if line["level"] != "WARN" {
 				t.Errorf("it is logged at %v: %v", line["level"], line)
 			}
 			for _, hidden := range []string{"hidden-", "q=", "token-secret"} {

@@ -37,7 +37,7 @@ func TestLogLine(t *testing.T) {
 		}
 	}
 	r.send(t, "GET", limitsPath, nil, "X-Api-Key: wrong")
-	if line := r.log.requests(t, 2)[1]; line["status"] != 401.0 || line["reason"] == nil || line["level"] != "DEBUG" {
+	if line := r.log.requests(t, 2)[1]; line["status"] != 401.0 || line["reason"] == nil || line["level"] != "WARN" {
 		t.Errorf("a refusal is logged as %v", line)
 	}
 }

@@ -48,6 +48,8 @@ func (p *Proxy) logExchange(ex *exchange, rec *recorder, whole bool) {
 		level, message = slog.LevelWarn, "answer broke off"
 	case ex.failure != nil && rec.status >= 500:
 		level, message = slog.LevelWarn, "request failed"
+	case ex.failure != nil && rec.status != http.StatusBadRequest: // that is the client's own fault
+		level, message = slog.LevelWarn, "request refused"
 	}
 	if !p.logger.Enabled(ctx, level) {
 		return

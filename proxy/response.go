@@ -107,7 +107,9 @@ func moveLinks(resp *http.Response, ex *exchange) error {
 		return fmt.Errorf("the answer is larger than %d bytes", maxLinks)
 	}
 	instance := ex.token.InstanceURL.Scheme + "://" + ex.token.InstanceURL.Host
-	document = bytes.ReplaceAll(document, []byte(instance+"/"), []byte(ex.public+"/"))
+	for _, end := range []string{"/", `"`} { // nothing that only begins like the instance
+		document = bytes.ReplaceAll(document, []byte(instance+end), []byte(ex.public+end))
+	}
 	identity, err := url.Parse(ex.token.IdentityURL)
 	if err == nil && identity.Host != "" && ex.path != userInfoPath { // there it is the claim sub, which is a name and no link
 		document = bytes.ReplaceAll(document, []byte(`"`+ex.token.IdentityURL+`"`), []byte(`"`+ex.public+identity.Path+`"`))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"log/slog"
 	"maps"
@@ -80,8 +81,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	discard(resp)
-	ex.replayed = true
 	resp, refusal, err = t.attempt(req, ex)
+	_, unsent := errors.AsType[*tokenError](err)
+	ex.replayed = !unsent
 	if err == nil && refusal == refusedByPolicy {
 		t.warnOfPolicy(ex)
 	}

@@ -86,8 +86,7 @@ func demoEnviron(environ []string, loginURL string, pair *keyPair) ([]string, er
 	if err != nil {
 		return nil, err
 	}
-	environ = slices.DeleteFunc(slices.Clone(environ), func(v string) bool { return strings.HasPrefix(v, "SF_") })
-	environ = append(environ,
+	environ = append(withoutVariables(environ, "SF_"),
 		"SF_LOGIN_URL="+loginURL,
 		"SF_CLIENT_ID="+demoConsumerKey,
 		"SF_USERNAME="+demoUser,
@@ -111,8 +110,12 @@ func isTaken(address string) bool {
 }
 
 func printDemo(w io.Writer, origin string) {
+	note := ""
+	if !strings.HasSuffix(origin, ":8080") {
+		note = " (another program has port 8080, or PROXY_LISTEN says so)"
+	}
 	fmt.Fprintf(w, `
-The proxy is at %[1]s, in front of an embedded org with a few records.
+The proxy is at %[1]s, in front of an embedded org with a few records%[3]s.
 In another terminal, no token needed:
 
   api=%[1]s/services/data/v60.0
@@ -131,5 +134,5 @@ In another terminal, no token needed:
 A token lives %[2]s here: repeat a call after that and see "token granted" below.
 Ctrl-C ends it.
 
-`, origin, demoTokenTTL)
+`, origin, demoTokenTTL, note)
 }

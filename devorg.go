@@ -58,6 +58,11 @@ func (o *devorgOptions) run(cmd *cobra.Command) error {
 		level = slog.LevelDebug
 	}
 	o.org.Logger = telemetry.NewLogger(cmd.ErrOrStderr(), level, "auto")
+	dir, err := filepath.Abs(o.dir) // what is printed is good in any directory
+	if err != nil {
+		return usageError{err}
+	}
+	o.dir = dir
 	keyFile, err := o.register()
 	if err != nil {
 		return err
@@ -95,7 +100,7 @@ func (o *devorgOptions) register() (keyFile string, err error) {
 	file := o.certificate
 	switch {
 	case file != "":
-		keyFile = "the-key-of-" + filepath.Base(file)
+		keyFile = "(the private key of " + file + ")"
 	default:
 		file = filepath.Join(o.dir, "server.crt")
 		if _, err := os.Stat(keyFile); errors.Is(err, os.ErrNotExist) {

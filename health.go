@@ -37,6 +37,7 @@ question goes to a process of the same container.`,
 			return askHealth(cmd.Context(), "http://"+address+"/healthz")
 		},
 	}
+	withVariables(cmd, "PROXY_ADMIN_LISTEN")
 	return cmd
 }
 

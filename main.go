@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra" // commands, flags, help and shell completion
@@ -92,6 +94,12 @@ func withVariables(cmd *cobra.Command, prefixes ...string) {
 			config.Usage(c.OutOrStdout(), prefixes...)
 		}
 	})
+}
+
+// withoutVariables returns environ without the variables whose names begin with
+// prefix.
+func withoutVariables(environ []string, prefix string) []string {
+	return slices.DeleteFunc(slices.Clone(environ), func(v string) bool { return strings.HasPrefix(v, prefix) })
 }
 
 // parseConfig reads the configuration; its faults are wrong usage.

@@ -16,7 +16,8 @@ func newTokenCommand(environ []string) *cobra.Command {
 		Short: "Make one grant and print the access token, and nothing else, on stdout",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := parseConfig(environ)
+			// It starts no proxy, so what is wrong with the proxy's settings does not matter.
+			cfg, err := parseConfig(withoutVariables(environ, "PROXY_"))
 			if err != nil {
 				return err
 			}

@@ -53,8 +53,8 @@ type Salesforce struct {
 // Proxy is the side of the clients.
 type Proxy struct {
 	Listen      string   `env:"PROXY_LISTEN" envDefault:"127.0.0.1:8080" help:"host:port for clients; without a host, all interfaces" example:"127.0.0.1:8080"`
-	AdminListen string   `env:"PROXY_ADMIN_LISTEN" envDefault:"127.0.0.1:8081" help:"host:port for health, metrics and the status page; off for none" example:"127.0.0.1:8081"` // "" = none
-	PublicURL   *url.URL `env:"PROXY_PUBLIC_URL" shown:"from the request" help:"how clients reach the proxy, for URLs in answers" example:"https://sfproxy.example.com"`        // an origin; nil = from the request
+	AdminListen string   `env:"PROXY_ADMIN_LISTEN" envDefault:"127.0.0.1:8081" help:"host:port for /healthz and /readyz; off for none" example:"127.0.0.1:8081"`         // "" = none
+	PublicURL   *url.URL `env:"PROXY_PUBLIC_URL" shown:"from the request" help:"how clients reach the proxy, for URLs in answers" example:"https://sfproxy.example.com"` // an origin; nil = from the request
 	// TLSCertFile and TLSKeyFile are both set or both empty, and both are set
 	// if TLSClientCAFile is.
 	TLSCertFile     string `env:"PROXY_TLS_CERT_FILE" help:"PEM certificate chain: serve HTTPS" example:"/etc/sfproxy/tls.crt"`

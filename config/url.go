@@ -49,6 +49,9 @@ func (p *parser) checkLoginURL(sf *Salesforce) {
 	if before, _, found := strings.Cut(sf.LoginURL.String(), "/services/oauth2"); found {
 		p.faultLike(variable, before, "holds the address of an endpoint: leave out /services/oauth2 and what follows")
 	}
+	if name, found := strings.CutSuffix(sf.LoginURL.Hostname(), ".lightning.force.com"); found {
+		p.faultLike(variable, "https://"+name+".my.salesforce.com", "%s is the address of the org's pages, not its My Domain", shown(sf.LoginURL.String()))
+	}
 	p.checkUpstreamScheme(variable, sf.LoginURL, sf.AllowHTTP)
 }
 

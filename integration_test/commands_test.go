@@ -87,6 +87,8 @@ func TestHealth(t *testing.T) {
 	if got := run(t, nil, "health", p.URL+"/"); got.status != 0 {
 		t.Errorf("health of an address that answers 403 = %+v, want 0", got)
 	}
+	org.FailRequests(1, devorg.PageFault(http.StatusServiceUnavailable))
+	run(t, nil, "health", org.InstanceURL()).check(t, 1, org.InstanceURL()+" answered 503")
 	org.FailGrants(-1, devorg.PageFault(http.StatusServiceUnavailable))
 	if got := run(t, env, "health"); got.status != 0 {
 		t.Errorf("health while Salesforce is away = %+v, want 0: a restart would not help", got)

@@ -235,7 +235,7 @@ func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(binary, args...), exited: make(chan struct{}),
 		Stdout: newLines(&transcripts), Log: newLines(&transcripts)}
-	p.cmd.Env = env
+	p.cmd.Env = append([]string{}, env...) // not nil, which would be our own
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -304,7 +304,7 @@ type result struct {
 func run(t *testing.T, env []string, args ...string) result {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, args...)
-	cmd.Env = env
+	cmd.Env = append([]string{}, env...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {

@@ -25,7 +25,7 @@ import (
 type load struct {
 	clients, requests, losses int
 	bodySize                  int      // 0 for GET
-	apiKeys                   []string // given out to the clients in turn; none for no key
+	apiKeys, subjects         []string // the clients' in turn; none for no key
 }
 
 // scaled returns l for the time there is.
@@ -98,9 +98,10 @@ func takeTokens(org *org, n int) {
 // TestTokenLossOfTwoSubjects is the same for two clients who act for different
 // users: each subject has its own token and its own grants.
 func TestTokenLossOfTwoSubjects(t *testing.T) {
-	l := load{clients: 64, requests: 20_000, losses: 50, apiKeys: []string{newAPIKey(), newAPIKey()}}.scaled()
-	users := []string{"billing@example.com", "sales@example.com"}
-	org := startOrg(t, devorg.Config{Users: append(users, subject)})
+	l := load{clients: 64, requests: 20_000, losses: 50, apiKeys: []string{newAPIKey(), newAPIKey()},
+		subjects: []string{"billing@example.com", "sales@example.com"}}.scaled()
+	users := l.subjects
+	org := startOrg(t, devorg.Config{Users: append([]string{subject}, users...)})
 	p := startProxy(t, with(org.env,
 		"PROXY_CLIENT_0_NAME=billing", "PROXY_CLIENT_0_SUBJECT="+users[0], "PROXY_CLIENT_0_API_KEY="+l.apiKeys[0],
 		"PROXY_CLIENT_1_NAME=sales", "PROXY_CLIENT_1_SUBJECT="+users[1],
@@ -142,7 +143,7 @@ func (l load) run(t *testing.T, url string, lose func(n int)) {
 					return
 				}
 				n := int(numbers.Add(1))
-				if err := l.one(ctx, url, client, n, bodies[n%len(bodies)], &sent); err != nil {
+				if err := l.call(client, n, bodies).do(ctx, url, &sent); err != nil {
 					cancel(fmt.Errorf("client %d, request %d: %w", client, n, err))
 					return
 				}
@@ -162,20 +163,37 @@ func (l load) run(t *testing.T, url string, lose func(n int)) {
 	t.Logf("%d requests by %d clients without a failure, %.0f/s", churn.requests, l.clients, rate)
 }
 
-// one sends one request and returns what is wrong with the answer.
-func (l load) one(ctx context.Context, url string, client, n int, body sizedBody, sent *atomic.Int64) error {
-	uri := fmt.Sprintf("%s?client=%d&n=%d", echoPath, client, n)
-	method, content := http.MethodGet, io.Reader(nil)
+// call is one request of a load, and what the answer to it must say.
+type call struct {
+	method, uri, apiKey string
+	body                sizedBody
+	user                string // not "" if the request asks who it acts for
+}
+
+func (l load) call(client, n int, bodies []sizedBody) call {
+	c := call{method: http.MethodGet, uri: fmt.Sprintf("%s?client=%d&n=%d", echoPath, client, n), body: bodies[n%len(bodies)]}
 	if l.bodySize > 0 {
-		method, content = http.MethodPost, bytes.NewReader(body.content)
+		c.method = http.MethodPost
 	}
+	if len(l.apiKeys) > 0 {
+		c.apiKey = l.apiKeys[client%len(l.apiKeys)]
+	}
+	if len(l.subjects) > 0 && n%2 == 0 {
+		c.uri, c.user = "/services/oauth2/userinfo", l.subjects[client%len(l.subjects)]
+	}
+	return c
+}
+
+// do sends the request and returns what is wrong with the answer. sent counts
+// the requests that go out.
+func (c call) do(ctx context.Context, url string, sent *atomic.Int64) error {
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent.Add(1) }})
-	req, err := http.NewRequestWithContext(ctx, method, url+uri, content)
+	req, err := http.NewRequestWithContext(ctx, c.method, url+c.uri, bytes.NewReader(c.body.content))
 	if err != nil {
 		return err
 	}
-	if len(l.apiKeys) > 0 {
-		req.Header.Set("Authorization", "Bearer "+l.apiKeys[client%len(l.apiKeys)])
+	if c.apiKey != "" {
+		req.Header.Set("Authorization", "Bearer "+c.apiKey)
 	}
 	resp, err := httpClient.Do(req)
 	if err != nil {
@@ -186,12 +204,24 @@ func (l load) one(ctx context.Context, url string, client, n int, body sizedBody
 	if err != nil {
 		return fmt.Errorf("reading the answer: %w", err)
 	}
-	var got echoed
-	if err := json.Unmarshal(text, &got); err != nil || resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("answer %d %.300s", resp.StatusCode, text)
+	return c.check(resp.StatusCode, text)
+}
+
+// check returns what is wrong with an answer.
+func (c call) check(status int, text []byte) error {
+	var got struct {
+		echoed
+		Username string `json:"preferred_username"`
 	}
-	if got.Method != method || got.URI != uri || got.Length != int64(l.bodySize) || got.SHA256 != body.sum {
-		return fmt.Errorf("the org got %+v, want %s %s with %d bytes of hash %s", got, method, uri, l.bodySize, body.sum)
+	if err := json.Unmarshal(text, &got); err != nil || status != http.StatusOK {
+		return fmt.Errorf("answer %d %.300s", status, text)
+	}
+	if got.Username != c.user {
+		return fmt.Errorf("the request acted for %q, want %q", got.Username, c.user)
+	}
+	isEcho := c.user == ""
+	if isEcho && (got.Method != c.method || got.URI != c.uri || got.Length != int64(len(c.body.content)) || got.SHA256 != c.body.sum) {
+		return fmt.Errorf("the org got %+v, want %s %s with %d bytes of hash %s", got.echoed, c.method, c.uri, len(c.body.content), c.body.sum)
 	}
 	return nil
 }

@@ -1,11 +1,12 @@
 package integration_test
 
 import (
+	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -118,13 +119,21 @@ func with(env []string, variables ...string) []string {
 	return append(slices.Clone(env), variables...)
 }
 
-// closedPort returns an address of this machine where nobody listens.
+// closedPort returns an address of this machine where nobody listens, and
+// nobody can until the test ends: it is taken by a socket that does not listen.
 func closedPort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Close()
-	return l.Addr().String()
+	t.Cleanup(func() { syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	address, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", address.(*syscall.SockaddrInet4).Port)
 }

@@ -144,6 +144,7 @@ func writeFault(w http.ResponseWriter, r *http.Request, f fault) {
 	if f.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int((f.retryAfter+time.Second-1)/time.Second)))
 	}
+	ex.closeEarly(h)
 	w.WriteHeader(status)
 	w.Write(body)
 }

@@ -17,11 +17,13 @@ import (
 type body struct {
 	attempt atomic.Int64 // the current one; readers of others fail
 	broken  atomic.Bool  // the client did not send it to its end
+	over    atomic.Bool  // the client did
 
 	turn sync.Mutex // taken to wait for mu, so that claim comes right after a read under way
 
 	mu      sync.Mutex
-	source  io.Reader // guarded by mu
+	source  io.Reader   // guarded by mu
+	trailer http.Header // the request's; the server fills it when source ends
 	limit   int64
 	kept    []byte // the beginning, as far as it was read; guarded by mu
 	spilled bool   // more was read than is kept; guarded by mu
@@ -111,7 +113,11 @@ func (b *body) lock() {
 // end notes what source returned. b.mu is held.
 func (b *body) end(err error) {
 	b.ended = err
-	if err != nil && err != io.EOF {
+	switch {
+	case err == io.EOF:
+		stripHeaders(b.trailer)
+		b.over.Store(true)
+	case err != nil:
 		b.broken.Store(true)
 	}
 }
@@ -185,7 +191,8 @@ func (p *Proxy) keep(next http.Handler) http.Handler {
 			return
 		}
 		if ex.body == nil {
-			ex.body = &body{source: r.Body, limit: p.cfg.ReplayBuffer}
+			stripHeaders(r.Trailer) // what is announced
+			ex.body = &body{source: r.Body, trailer: r.Trailer, limit: p.cfg.ReplayBuffer}
 			defer ex.body.release()
 		}
 		if r.ContentLength <= p.cfg.ReplayBuffer {

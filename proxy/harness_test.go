@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -52,12 +53,22 @@ func start(t testing.TB, cfg proxy.Config) *rig {
 	t.Helper()
 	r := newRig()
 	server := httptest.NewUnstartedServer(newHandler(t, cfg, r.log))
-	server.Config.ErrorLog = discardLog
+	server.Config.ErrorLog = log.New(panicWatch{t}, "", 0)
 	server.Start()
 	t.Cleanup(server.Close)
 	r.url = server.URL
 	t.Cleanup(r.client.CloseIdleConnections)
 	return r
+}
+
+// panicWatch fails the test on a panic that net/http's server has caught.
+type panicWatch struct{ testing.TB }
+
+func (w panicWatch) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte("panic serving")) {
+		w.Errorf("%s", line)
+	}
+	return len(line), nil
 }
 
 func newRig() *rig {
@@ -170,7 +181,7 @@ func (f *fakeTokens) grants() int {
 func upstream(t testing.TB, handler http.HandlerFunc) string {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
-	server.Config.ErrorLog = discardLog
+	server.Config.ErrorLog = log.New(panicWatch{t}, "", 0)
 	server.Start()
 	t.Cleanup(server.Close)
 	return server.URL

@@ -145,8 +145,10 @@ func presentedCredentials(r *http.Request) []string {
 	for _, cookie := range r.CookiesNamed("sid") {
 		found = append(found, cookie.Value)
 	}
-	_, query, _ := rawTarget(r)
-	return append(found, credentialParameters(query)...)
+	if _, query, _ := rawTarget(r); takesCredentials(exchangeOf(r.Context()).path) {
+		found = append(found, credentialParameters(query)...)
+	}
+	return found
 }
 
 // credentialParameters returns the values of the parameters of a raw query that

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
@@ -68,6 +69,9 @@ type Proxy struct {
 	handler http.Handler
 }
 
+// ErrAllowPath says that one of Config.AllowPaths can never be forwarded.
+var ErrAllowPath = errors.New("a path that is never forwarded, or that is not in its plain form, cannot be allowed")
+
 // New returns a Proxy.
 func New(cfg Config) (*Proxy, error) {
 	switch {
@@ -80,6 +84,11 @@ func New(cfg Config) (*Proxy, error) {
 	}
 	if cfg.AllowPaths == nil {
 		cfg.AllowPaths = DefaultAllowPaths
+	}
+	for _, allowed := range cfg.AllowPaths {
+		if canonical, err := canonicalPath(allowed); err != nil || forbidden(canonical) {
+			return nil, fmt.Errorf("%w: %q", ErrAllowPath, allowed)
+		}
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

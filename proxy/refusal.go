@@ -52,10 +52,37 @@ func refusalOf(resp *http.Response, path string) refusal {
 		if within(path, "/services/Soap") && soapFaultCode(peek(resp)) == "INVALID_SESSION_ID" {
 			return refusedSession
 		}
+	case http.StatusOK:
+		// Only an answer of known length: a long poll is not to be waited for.
+		if within(path, "/cometd") && resp.ContentLength > 0 && bayeuxRefusal(peek(resp)) {
+			return refusedSession
+		}
 	case statusUnknownHost:
 		return unknownHost
 	}
 	return accepted
+}
+
+// bayeuxRefusal reports whether a CometD answer refuses the session: it does so
+// within a message, with status 200.
+func bayeuxRefusal(body []byte) bool {
+	var messages []struct {
+		Error string `json:"error"`
+		Ext   struct {
+			SFDC struct {
+				FailureReason string `json:"failureReason"`
+			} `json:"sfdc"`
+		} `json:"ext"`
+	}
+	if json.Unmarshal(body, &messages) != nil {
+		return false
+	}
+	for _, m := range messages {
+		if strings.HasPrefix(m.Error, "401::") || strings.HasPrefix(m.Ext.SFDC.FailureReason, "401::") {
+			return true
+		}
+	}
+	return false
 }
 
 // isIdentity reports whether path is the identity service or userinfo, which

@@ -22,6 +22,10 @@ func respond(resp *http.Response) error {
 	if h.Get(requestIDHeader) == "" {
 		h.Set(requestIDHeader, ex.id)
 	}
+	ex.closeEarly(h)
+	if resp.ContentLength < 0 {
+		resp.Body = &trailerFilter{resp.Body, resp}
+	}
 	instance := ex.token.InstanceURL
 	if location := h.Get("Location"); location != "" {
 		h.Set("Location", moveLocation(location, instance, ex.public))
@@ -30,6 +34,30 @@ func respond(resp *http.Response) error {
 		return moveLinks(resp, ex)
 	}
 	return nil
+}
+
+// closeEarly ends the client's connection after an answer that comes before the
+// whole request body was read. net/http's server cannot go on with such a
+// connection in full duplex: its next request would be lost.
+func (ex *exchange) closeEarly(h http.Header) {
+	if ex.body != nil && !ex.bodyWhole && ex.inbound.ProtoMajor == 1 && !ex.body.over.Load() {
+		h.Set("Connection", "close")
+	}
+}
+
+// trailerFilter keeps cookies out of an answer's trailers, which are there once
+// the body has ended.
+type trailerFilter struct {
+	io.ReadCloser
+	resp *http.Response
+}
+
+func (f *trailerFilter) Read(p []byte) (int, error) {
+	n, err := f.ReadCloser.Read(p)
+	if err != nil {
+		delete(f.resp.Trailer, "Set-Cookie")
+	}
+	return n, err
 }
 
 // moveLocation makes an absolute URL of the instance one of the proxy. Any

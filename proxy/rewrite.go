@@ -11,17 +11,14 @@ import (
 // the hop-by-hop ones and the forwarding headers that ReverseProxy drops:
 // credentials, and what the way to the proxy has added.
 var droppedHeaders = []string{
-	"Authorization", "X-Sfdc-Session", "X-Api-Key",
+	"Authorization", "X-Sfdc-Session", "X-Api-Key", "Cookie",
 	"Via", "X-Real-Ip",
 	"Connection", "Upgrade", // ReverseProxy puts these back for a WebSocket; Salesforce's APIs have none
 	"Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-User", "Origin", "Referer",
 }
 
-// rewrite makes the request for Salesforce out of the client's. Scheme, host
-// and credential are the transport's to put on, since they belong to a token.
-func rewrite(pr *httputil.ProxyRequest) {
-	ex := exchangeOf(pr.In.Context())
-	h := pr.Out.Header
+// stripHeaders drops from headers or trailers what is not for Salesforce.
+func stripHeaders(h http.Header) {
 	for _, name := range droppedHeaders {
 		delete(h, name)
 	}
@@ -30,7 +27,19 @@ func rewrite(pr *httputil.ProxyRequest) {
 			delete(h, name)
 		}
 	}
+}
+
+// rewrite makes the request for Salesforce out of the client's. Scheme, host
+// and credential are the transport's to put on, since they belong to a token.
+func rewrite(pr *httputil.ProxyRequest) {
+	ex := exchangeOf(pr.In.Context())
+	h := pr.Out.Header
 	keepCookies(h, ex.path)
+	cookies := h["Cookie"]
+	stripHeaders(h)
+	if cookies != nil {
+		h["Cookie"] = cookies
+	}
 	nameClient(h, ex.client.Name)
 	if ex.body == nil || ex.bodyWhole {
 		delete(h, "Expect") // the body is here already
@@ -48,13 +57,20 @@ func rewrite(pr *httputil.ProxyRequest) {
 // query; ours does not.
 func setTarget(out *url.URL, in *http.Request) {
 	rawPath, rawQuery, _ := rawTarget(in)
-	out.RawQuery = dropParameters(rawQuery, isCredential)
+	out.RawQuery = rawQuery
+	if takesCredentials(exchangeOf(in.Context()).path) {
+		out.RawQuery = dropParameters(rawQuery, isCredential)
+	}
 	// An opaque URL is written as it is. One that begins with two slashes would
 	// be taken for a host; such a path goes the ordinary way.
 	if !strings.HasPrefix(rawPath, "//") {
 		out.Opaque = rawPath
 	}
 }
+
+// takesCredentials reports whether a parameter of path's query may be a
+// credential. The parameters of a class in Apex are its own affair.
+func takesCredentials(path string) bool { return !within(path, "/services/apexrest") }
 
 // isCredential reports whether a query parameter may hold a session.
 func isCredential(name string) bool {

@@ -66,7 +66,8 @@ func (p *Proxy) keepEnvelope(ex *exchange, r *http.Request) error {
 	if err != nil {
 		return errSOAPCoded
 	}
-	ex.body = &body{source: source, limit: max(p.cfg.ReplayBuffer, maxEnvelopeHead)}
+	stripHeaders(r.Trailer)
+	ex.body = &body{source: source, trailer: r.Trailer, limit: max(p.cfg.ReplayBuffer, maxEnvelopeHead)}
 	if ex.bodyWhole, err = ex.body.fill(r.ContentLength, maxEnvelopeHead); err != nil {
 		return errBrokenBody
 	}
@@ -125,7 +126,7 @@ func writeLogout(w http.ResponseWriter, ex *exchange, namespace string) {
 // soapFaultCode returns the code of a SOAP fault, without its prefix.
 func soapFaultCode(answer []byte) string {
 	var fault struct {
-		Code string `xml:"http://schemas.xmlsoap.org/soap/envelope/ Body>Fault>faultcode"`
+		Code string `xml:"Body>Fault>faultcode"` // whichever namespace it is in
 	}
 	if xml.Unmarshal(answer, &fault) != nil {
 		return ""

@@ -23,7 +23,7 @@ import (
 // hosts. roots are those that a server certificate may lead to; nil are the
 // system's. HTTPS_PROXY and its kin are honoured.
 func NewTransport(roots *x509.CertPool) *http.Transport {
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: boundSilence(30 * time.Second)}
+	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: boundSilence(3 * time.Minute)}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	return &http.Transport{
@@ -54,6 +54,7 @@ type transport struct {
 	tokens   Tokens
 	logger   *slog.Logger
 	policies sync.Map // subject → *policyRefusal, the last that a renewal was tried against
+	opinions opinions
 }
 
 // policyRefusal is that a session policy of the org refused a token. It will
@@ -84,6 +85,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, refusal, err = t.attempt(req, ex)
 	_, unsent := errors.AsType[*tokenError](err)
 	ex.replayed = !unsent
+	if err == nil && refusal != accepted {
+		t.opinions.of(ex.token).giveUp(ex.path)
+	}
 	if err == nil && refusal == refusedByPolicy {
 		t.warnOfPolicy(ex)
 	}
@@ -110,7 +114,11 @@ func (t *transport) attempt(req *http.Request, ex *exchange) (*http.Response, re
 	if err != nil {
 		return nil, accepted, err
 	}
-	return resp, refusalOf(resp, ex.path), nil
+	refusal := refusalOf(resp, ex.path)
+	if refusal == accepted {
+		t.opinions.of(token).accept()
+	}
+	return resp, refusal, nil
 }
 
 // outbound returns req with the token, the token's instance and a body reader
@@ -138,7 +146,7 @@ func outbound(ctx context.Context, req *http.Request, ex *exchange) (*http.Reque
 // attachBody gives out the exchange's body. GetBody lets net/http send a
 // request again that died with an idle connection before a byte was written.
 func attachBody(out *http.Request, ex *exchange) error {
-	out.Trailer = ex.inbound.Trailer // filled when the body ends
+	out.Trailer = ex.inbound.Trailer // filled when the body ends, see body.end
 	if ex.bodyWhole && len(out.Trailer) == 0 {
 		out.ContentLength, out.TransferEncoding = ex.body.size(), nil
 	}
@@ -190,7 +198,7 @@ func (t *transport) curable(r refusal, ex *exchange) bool {
 	case refusedByPolicy:
 		return t.worthRenewing(ex)
 	}
-	return true
+	return !t.opinions.of(ex.token).isHopeless(ex.path)
 }
 
 // worthRenewing reports whether a new token may help against a session policy.

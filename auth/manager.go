@@ -195,13 +195,14 @@ func (m *Manager) fly(s *source) (token *Token, err error) {
 		m.logFailure(s, err, time.Since(started))
 		return nil, err
 	}
-	s.granted(token)
+	// Logged first: once it is the current one, whoever rejects it needs a new flight.
 	m.logger.Info("token granted", "subject", s.subject, "instance", token.InstanceURL.Host,
 		"duration_ms", time.Since(started).Milliseconds(), "expires", token.ExpiresAt.UTC().Format(time.RFC3339))
 	if token.JWT() {
 		m.logger.Warn("the access token is in JWT format: Salesforce's SOAP APIs do not take it", "subject", s.subject,
 			"hint", "for SOAP, turn off JWT-based access tokens in the app's OAuth settings")
 	}
+	s.granted(token)
 	return token, nil
 }
 

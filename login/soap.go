@@ -29,6 +29,9 @@ type endpoint struct {
 	version string // such as "60.0"
 }
 
+// salesforceNamespace are those of Salesforce's SOAP APIs.
+var salesforceNamespace = regexp.MustCompile(`^(urn:[a-z]+\.soap\.sforce\.com|http://soap\.sforce\.com/[0-9/a-z]+)$`)
+
 var endpointPath = regexp.MustCompile(`^/services/Soap/([uc])/([0-9]{2,3})(\.0)?(/.*)?$`)
 
 func parseEndpoint(path string) (endpoint, error) {
@@ -54,14 +57,14 @@ func (e endpoint) namespace() string {
 type envelope struct {
 	XMLName xml.Name `xml:"http://schemas.xmlsoap.org/soap/envelope/ Envelope"`
 	Header  struct {
-		Partner    *sessionHeader `xml:"urn:partner.soap.sforce.com SessionHeader"`
-		Enterprise *sessionHeader `xml:"urn:enterprise.soap.sforce.com SessionHeader"`
+		Session *sessionHeader `xml:"SessionHeader"`
 	} `xml:"http://schemas.xmlsoap.org/soap/envelope/ Header"`
 	Body struct {
-		PartnerLogin     *credentials `xml:"urn:partner.soap.sforce.com login"`
-		EnterpriseLogin  *credentials `xml:"urn:enterprise.soap.sforce.com login"`
-		PartnerLogout    *struct{}    `xml:"urn:partner.soap.sforce.com logout"`
-		EnterpriseLogout *struct{}    `xml:"urn:enterprise.soap.sforce.com logout"`
+		PartnerLogin    *credentials `xml:"urn:partner.soap.sforce.com login"`
+		EnterpriseLogin *credentials `xml:"urn:enterprise.soap.sforce.com login"`
+		Logout          *struct {
+			XMLName xml.Name
+		} `xml:"logout"`
 	} `xml:"http://schemas.xmlsoap.org/soap/envelope/ Body"`
 }
 
@@ -125,14 +128,18 @@ func latin1(r io.Reader) (io.Reader, error) {
 // ServeSOAP answers a login() or logout() whose envelope has been read. public
 // is the proxy's origin as the client knows it.
 func (l *Logins) ServeSOAP(w http.ResponseWriter, r *http.Request, public string, text []byte) {
-	at, err := parseEndpoint(r.URL.Path)
+	at, pathErr := parseEndpoint(r.URL.Path)
+	e, err := parseEnvelope(text)
 	if err != nil {
 		writeFault(w, at, soapFault{"INVALID_OPERATION", err.Error(), "UnexpectedErrorFault"})
 		return
 	}
-	e, err := parseEnvelope(text)
-	if err != nil {
-		writeFault(w, at, soapFault{"INVALID_OPERATION", err.Error(), "UnexpectedErrorFault"})
+	if e.Body.Logout != nil { // at every SOAP API
+		l.soapLogout(w, at, e)
+		return
+	}
+	if pathErr != nil {
+		writeFault(w, at, soapFault{"INVALID_OPERATION", pathErr.Error(), "UnexpectedErrorFault"})
 		return
 	}
 	switch {
@@ -140,8 +147,6 @@ func (l *Logins) ServeSOAP(w http.ResponseWriter, r *http.Request, public string
 		l.soapLogin(w, r, at, public, e.Body.PartnerLogin)
 	case e.Body.EnterpriseLogin != nil:
 		l.soapLogin(w, r, at, public, e.Body.EnterpriseLogin)
-	case e.Body.PartnerLogout != nil || e.Body.EnterpriseLogout != nil:
-		l.soapLogout(w, at, e)
 	default:
 		writeFault(w, at, soapFault{"INVALID_OPERATION", errEnvelope.Error(), "UnexpectedErrorFault"})
 	}
@@ -173,16 +178,17 @@ func (l *Logins) soapLogin(w http.ResponseWriter, r *http.Request, at endpoint, 
 }
 
 func (l *Logins) soapLogout(w http.ResponseWriter, at endpoint, e *envelope) {
-	header := e.Header.Partner
-	if header == nil {
-		header = e.Header.Enterprise
-	}
+	header := e.Header.Session
 	// An API key in the session's place cannot be logged out, and need not be.
 	if header == nil || strings.Contains(header.SessionID, "!") && l.sessions.end(strings.TrimSpace(header.SessionID)) != nil {
 		writeFault(w, at, invalidSession)
 		return
 	}
-	writeEnvelope(w, http.StatusOK, at.namespace(), "", []byte(`<logoutResponse/>`))
+	namespace := at.namespace()
+	if space := e.Body.Logout.XMLName.Space; salesforceNamespace.MatchString(space) {
+		namespace = space
+	}
+	writeEnvelope(w, http.StatusOK, namespace, "", []byte(`<logoutResponse/>`))
 }
 
 // issue returns a new session for an account.

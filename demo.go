@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -35,7 +36,7 @@ func newDemoCommand(environ []string) *cobra.Command {
 		Long: `Demo makes a key pair, registers its certificate with an embedded
 Salesforce-shaped org, starts the org and the proxy on this machine, and prints
 curl lines to try. Nothing is written to disk and nothing leaves the machine.
-PROXY_* and LOG_* variables apply; SF_* variables do not.`,
+PROXY_* and LOG_* variables apply; SF_* and PROXY_CLIENT_* variables do not.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return demo(cmd.Context(), environ, cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -74,7 +75,7 @@ func demo(ctx context.Context, environ []string, stdout, stderr io.Writer) error
 		if cfg.Proxy.TLSCertFile != "" {
 			scheme = "https"
 		}
-		printDemo(stdout, scheme+"://"+addr.String())
+		printDemo(stdout, scheme+"://"+reachable(addr))
 	})
 }
 
@@ -86,7 +87,7 @@ func demoEnviron(environ []string, loginURL string, pair *keyPair) ([]string, er
 	if err != nil {
 		return nil, err
 	}
-	environ = append(withoutVariables(environ, "SF_"),
+	environ = append(withoutVariables(withoutVariables(environ, "SF_"), "PROXY_CLIENT_"),
 		"SF_LOGIN_URL="+loginURL,
 		"SF_CLIENT_ID="+demoConsumerKey,
 		"SF_USERNAME="+demoUser,
@@ -99,6 +100,16 @@ func demoEnviron(environ []string, loginURL string, pair *keyPair) ([]string, er
 		}
 	}
 	return environ, nil
+}
+
+// reachable returns an address to connect to: one that listens on every
+// interface is reached by loopback.
+func reachable(addr net.Addr) string {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok || !tcp.IP.IsUnspecified() {
+		return addr.String()
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
 }
 
 func isTaken(address string) bool {

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -51,15 +53,19 @@ type server struct {
 // serve runs the proxy until ctx ends, then lets the requests in flight finish.
 // listening, if not nil, is called with the proxy's address once it accepts.
 func serve(ctx context.Context, cfg *config.Config, logger *slog.Logger, listening func(net.Addr)) error {
-	for _, warning := range cfg.Warnings {
-		logger.Warn(warning)
-	}
+	logWarnings(logger, cfg)
 	s, err := newServer(cfg, logger)
 	if err != nil {
 		return err
 	}
 	defer s.manager.Close()
 	return s.run(ctx, listening)
+}
+
+func logWarnings(logger *slog.Logger, cfg *config.Config) {
+	for _, warning := range cfg.Warnings {
+		logger.Warn(warning)
+	}
 }
 
 func newServer(cfg *config.Config, logger *slog.Logger) (*server, error) {
@@ -106,8 +112,21 @@ func newHTTPServer(handler http.Handler, logger *slog.Logger) *http.Server {
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10, // Salesforce takes 16,384 bytes with the URI
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+		ErrorLog:          log.New(serverLog{logger}, "", 0),
 	}
+}
+
+// serverLog takes net/http's lines: panics and failures to accept are a person's
+// business, a failed handshake is the client's.
+type serverLog struct{ logger *slog.Logger }
+
+func (l serverLog) Write(line []byte) (int, error) {
+	level := slog.LevelWarn
+	if bytes.Contains(line, []byte("TLS handshake error")) {
+		level = slog.LevelDebug
+	}
+	l.logger.Log(context.Background(), level, "http server", "error", string(bytes.TrimSpace(line)))
+	return len(line), nil
 }
 
 // listenerTLS returns the TLS settings of the proxy's listener, nil for none.

@@ -22,6 +22,7 @@ func newTokenCommand(environ []string) *cobra.Command {
 				return err
 			}
 			logger := telemetry.NewLogger(cmd.ErrOrStderr(), cfg.Log.Level, cfg.Log.Format)
+			logWarnings(logger, cfg)
 			transport, err := newTransport(cfg.Salesforce)
 			if err != nil {
 				return err

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -117,7 +118,7 @@ func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, tra
 	if logins != nil {
 		answerer = logins
 	}
-	return proxy.New(proxy.Config{
+	p, err := proxy.New(proxy.Config{
 		Tokens:       tokens,
 		Logins:       answerer,
 		Transport:    transport,
@@ -129,6 +130,10 @@ func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, tra
 		ReplayBuffer: cfg.Proxy.ReplayBuffer,
 		Logger:       logger,
 	})
+	if errors.Is(err, proxy.ErrAllowPath) {
+		return nil, usageError{fmt.Errorf("PROXY_ALLOW_PATHS: %w", err)}
+	}
+	return p, err
 }
 
 // listen opens the listener of the setting that is named in its error.

@@ -37,7 +37,7 @@ type Salesforce struct {
 	// KeySource is where Key comes from, for messages: "SF_JWT_KEY" or
 	// "SF_JWT_KEY_FILE (/path)".
 	KeySource     string `env:"-"`
-	KeyPassphrase Secret `env:"SF_JWT_KEY_PASSPHRASE" help:"passphrase of an encrypted key or keystore"`
+	KeyPassphrase Secret `env:"SF_JWT_KEY_PASSPHRASE" help:"passphrase of an encrypted key"`
 	Audience      string `env:"SF_AUDIENCE" shown:"from SF_LOGIN_URL" help:"claim aud of the assertion" example:"https://login.salesforce.com"` // "" = derived
 	// TokenTTL is 10 seconds to 24 hours.
 	TokenTTL    time.Duration `env:"SF_TOKEN_TTL" envDefault:"2h" help:"how long a token counts as good where the response does not say" example:"2h"`

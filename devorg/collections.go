@@ -52,11 +52,7 @@ func (t *tx) save(c *call, fields map[string]any) (string, *apiError) {
 		return "", badRequest("INVALID_TYPE", "sObject type '%s' is not supported.", name)
 	}
 	if c.method == http.MethodPost {
-		r, failure := t.insert(s, &input{fields: fields}, c.session.user)
-		if failure != nil {
-			return "", failure
-		}
-		return r.id, nil
+		return t.add(s, fields, c.session.user)
 	}
 	raw := ""
 	for _, key := range []string{"id", "Id"} {
@@ -83,19 +79,8 @@ func (t *tx) findOf(s *sobject, raw string) (*record, *apiError) {
 func (o *Org) deleteAll(c *call) (*result, *apiError) {
 	ids := splitList(c.query.Get("ids"))
 	return o.each(c, c.query.Get("allOrNone") == "true", len(ids), func(t *tx, i int) (string, *apiError) {
-		id, valid := normalID(ids[i])
-		if !valid {
-			return "", badRequest("MALFORMED_ID", "malformed id %s", ids[i])
-		}
-		r, failure := t.find(id)
-		if failure != nil {
-			return "", failure
-		}
-		if r.sobject.fixed {
-			return "", cannotWrite(r.sobject)
-		}
-		t.delete(r)
-		return id, nil
+		id, _ := normalID(ids[i])
+		return id, t.remove(ids[i])
 	})
 }
 
@@ -112,30 +97,39 @@ func (o *Org) each(c *call, allOrNone bool, n int, do func(t *tx, i int) (string
 	if n == 0 || n > maxCollection {
 		return nil, badRequest("INVALID_INPUT", "the number of records must be from 1 to %d.", maxCollection)
 	}
-	ids, failures := make([]string, n), make([]*apiError, n)
-	undone := o.together(c, allOrNone, func(ctx context.Context) (failed bool) {
-		for i := range n {
-			failures[i] = o.store.do(ctx, func(t *tx) (failure *apiError) {
-				ids[i], failure = do(t, i)
-				return failure
-			})
-			failed = failed || failures[i] != nil
-		}
-		return failed
+	ids := make([]string, n)
+	failures := o.attempt(c.ctx, allOrNone, n, func(t *tx, i int) (failure *apiError) {
+		ids[i], failure = do(t, i)
+		return failure
 	})
 	outcomes := make([]object, n)
-	for i := range n {
-		failure := failures[i]
-		if failure == nil && undone {
-			failure = badRequest("ALL_OR_NONE_OPERATION_ROLLED_BACK",
-				"Record rolled back because not all records were valid and the request was using AllOrNone header")
-		}
+	for i, failure := range failures {
 		outcomes[i] = saved(ids[i])
 		if failure != nil {
 			outcomes[i] = object{{"success", false}, {"errors", []object{failure.ofRecord()}}}
 		}
 	}
 	return ok(outcomes)
+}
+
+// attempt does something with n records, each for itself or all or none, and returns what
+// each failed with.
+func (o *Org) attempt(ctx context.Context, allOrNone bool, n int, do func(t *tx, i int) *apiError) []*apiError {
+	failures := make([]*apiError, n)
+	undone := o.together(ctx, allOrNone, func(ctx context.Context) (failed bool) {
+		for i := range n {
+			failures[i] = o.store.do(ctx, func(t *tx) *apiError { return do(t, i) })
+			failed = failed || failures[i] != nil
+		}
+		return failed
+	})
+	for i := range failures {
+		if failures[i] == nil && undone {
+			failures[i] = badRequest("ALL_OR_NONE_OPERATION_ROLLED_BACK",
+				"Record rolled back because not all records were valid and the request was using AllOrNone header")
+		}
+	}
+	return failures
 }
 
 // ofRecord is an error as the collection calls word it.

@@ -36,13 +36,13 @@ func (o *Org) composite(c *call, path []string) (*result, *apiError) {
 }
 
 // together runs f, and undoes what it did if allOrNone is set and f reports a failure.
-func (o *Org) together(c *call, allOrNone bool, f func(ctx context.Context) (failed bool)) (undone bool) {
+func (o *Org) together(ctx context.Context, allOrNone bool, f func(ctx context.Context) (failed bool)) (undone bool) {
 	if !allOrNone {
-		f(c.ctx)
+		f(ctx)
 		return false
 	}
-	failure := o.store.do(c.ctx, func(t *tx) *apiError {
-		if f(context.WithValue(c.ctx, txKey{}, t)) {
+	failure := o.store.do(ctx, func(t *tx) *apiError {
+		if f(context.WithValue(ctx, txKey{}, t)) {
 			return errRolledBack
 		}
 		return nil
@@ -97,7 +97,7 @@ func (o *Org) sequence(c *call) (*result, *apiError) {
 	}
 	outcomes := make([]outcome, len(in.Requests))
 	culprit := -1
-	undone := o.together(c, in.AllOrNone, func(ctx context.Context) bool {
+	undone := o.together(c.ctx, in.AllOrNone, func(ctx context.Context) bool {
 		for i, sub := range in.Requests {
 			outcomes[i] = o.step(ctx, c, sub, known)
 			if outcomes[i].failed() && in.AllOrNone {
@@ -167,6 +167,9 @@ func (o *Org) subcall(ctx context.Context, c *call, sub subrequest, target strin
 	}
 	if len(path) > 1 && path[1] == "composite" && (len(path) < 3 || path[2] != "sobjects") {
 		return failedOutcome(badRequest("INVALID_INPUT", "a composite request cannot hold another"))
+	}
+	if len(path) > 1 && path[1] == "jobs" {
+		return failedOutcome(badRequest("INVALID_INPUT", "a composite request cannot hold bulk jobs"))
 	}
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {

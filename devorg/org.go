@@ -20,6 +20,7 @@ type Org struct {
 	sessions *sessionTable
 	store    *store
 	cursors  *cursorTable
+	jobs     *jobTable
 	bayeux   *bayeux
 	stats    counters
 
@@ -59,6 +60,7 @@ func Start(cfg Config) (*Org, error) {
 		users:    make(map[string]*user),
 		sessions: newSessionTable(),
 		cursors:  newCursorTable(),
+		jobs:     newJobTable(),
 		bayeux:   newBayeux(),
 		key:      cfg.PublicKey,
 	}

@@ -1,6 +1,7 @@
 package devorg
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -76,15 +77,10 @@ func (o *Org) query(c *call, path []string, deleted bool) (*result, *apiError) {
 	if failure != nil {
 		return nil, failure
 	}
-	statement, failure := parseSOQL(c.query.Get("q"))
+	statement, rows, failure := o.find(c.ctx, c.query.Get("q"), deleted)
 	if failure != nil {
 		return nil, failure
 	}
-	var rows []row
-	o.store.do(c.ctx, func(t *tx) *apiError {
-		rows = statement.run(t, deleted)
-		return nil
-	})
 	if statement.count {
 		return ok(object{{"totalSize", len(rows)}, {"done", true}, {"records", []any{}}})
 	}
@@ -94,6 +90,20 @@ func (o *Org) query(c *call, path []string, deleted bool) (*result, *apiError) {
 		id = o.cursors.add(found)
 	}
 	return ok(found.page(c, id, 0))
+}
+
+// find runs a SOQL query.
+func (o *Org) find(ctx context.Context, soql string, deleted bool) (*statement, []row, *apiError) {
+	statement, failure := parseSOQL(soql)
+	if failure != nil {
+		return nil, nil, failure
+	}
+	var rows []row
+	o.store.do(ctx, func(t *tx) *apiError {
+		rows = statement.run(t, deleted)
+		return nil
+	})
+	return statement, rows, nil
 }
 
 var batchSizeOption = regexp.MustCompile(`(?i)^\s*batchSize\s*=\s*(\d{1,6})\s*$`)
@@ -108,8 +118,13 @@ func batchSize(options string) (int, *apiError) {
 	if match == nil {
 		return 0, badRequest("INVALID_QUERY_OPTIONS", "Sforce-Query-Options must be batchSize=N.")
 	}
-	size, _ := strconv.Atoi(match[1])
-	if size < 200 || size > pageSize {
+	return pageOf(match[1])
+}
+
+// pageOf checks a size that a client wants its pages to have.
+func pageOf(text string) (int, *apiError) {
+	size, err := strconv.Atoi(text)
+	if err != nil || size < 200 || size > pageSize {
 		return 0, badRequest("INVALID_BATCH_SIZE", "batchSize must be from 200 to 2000.")
 	}
 	return size, nil
@@ -119,17 +134,26 @@ var locatorPattern = regexp.MustCompile(`^(01g[0-9A-Za-z]{15})-(\d{1,9})$`)
 
 // page answers for one nextRecordsUrl, which is good for the user who asked the query.
 func (o *Org) page(c *call, locator string) (*result, *apiError) {
+	found, id, start, failure := o.locate(locator, c.session.user)
+	if failure != nil {
+		return nil, failure
+	}
+	return ok(found.page(c, id, start))
+}
+
+// locate finds the cursor, its id and the first row that a locator stands for.
+func (o *Org) locate(locator string, u *user) (found *cursor, id string, start int, failure *apiError) {
 	invalid := badRequest("INVALID_QUERY_LOCATOR", "invalid query locator")
 	match := locatorPattern.FindStringSubmatch(locator)
 	if match == nil {
-		return nil, invalid
+		return nil, "", 0, invalid
 	}
-	start, _ := strconv.Atoi(match[2])
-	found := o.cursors.find(match[1])
-	if found == nil || found.owner != c.session.user || start >= len(found.rows) {
-		return nil, invalid
+	start, _ = strconv.Atoi(match[2])
+	found = o.cursors.find(match[1])
+	if found == nil || found.owner != u || start >= len(found.rows) {
+		return nil, "", 0, invalid
 	}
-	return ok(found.page(c, match[1], start))
+	return found, match[1], start, nil
 }
 
 func (q *cursor) page(c *call, id string, start int) object {

@@ -169,6 +169,8 @@ func (o *Org) call(c *call) (*result, *apiError) {
 		return o.query(c, rest, name == "queryAll")
 	case "composite":
 		return o.composite(c, rest)
+	case "jobs":
+		return o.bulkJobs(c, rest)
 	case "limits":
 		if len(rest) == 0 {
 			return c.get(func() (*result, *apiError) { return ok(o.limits()) })
@@ -187,7 +189,7 @@ func (c *call) get(f func() (*result, *apiError)) (*result, *apiError) {
 
 func (o *Org) resources(c *call) object {
 	var links object
-	for _, name := range []string{"composite", "limits", "query", "queryAll", "sobjects"} {
+	for _, name := range []string{"composite", "jobs", "limits", "query", "queryAll", "sobjects"} {
 		links = append(links, member{name, c.root() + "/" + name})
 	}
 	return append(links, member{"identity", o.LoginURL() + "/id/" + o.id + "/" + c.session.user.id})

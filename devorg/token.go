@@ -49,8 +49,7 @@ func (o *Org) serveLogin(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(r.URL.Path, "/id/"):
 		o.serveIdentity(w, r, o.currentInstance())
 	case strings.HasPrefix(r.URL.Path, "/services/Soap/"):
-		writeSOAPFault(w, partnerNamespace, "INVALID_OPERATION",
-			"SOAP API login() is disabled by default in this org. Use OAuth instead.")
+		writeLoginGone(w, partnerNamespace)
 	default:
 		http.Error(w, "URL No Longer Exists", http.StatusNotFound)
 	}

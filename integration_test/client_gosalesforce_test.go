@@ -9,10 +9,10 @@ import (
 	"github.com/sfproxy/sfproxy/devorg"
 )
 
-// TestGoSalesforce runs an app on go-salesforce that has nothing but the proxy's
-// URL. The app is a module of its own, so that its dependencies are not ours.
-func TestGoSalesforce(t *testing.T) {
-	t.Parallel()
+// goSalesforceApp builds the app on go-salesforce and returns its path. The app
+// is a module of its own, so that its dependencies are not ours.
+func goSalesforceApp(t *testing.T) string {
+	t.Helper()
 	need(t, "go")
 	dir := filepath.Join("testdata", "clients", "go-salesforce")
 	download := exec.Command("go", "mod", "download")
@@ -27,6 +27,14 @@ func TestGoSalesforce(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building the client: %v\n%s", err, out)
 	}
+	return app
+}
+
+// TestGoSalesforce runs an app on go-salesforce that has nothing but the proxy's
+// URL.
+func TestGoSalesforce(t *testing.T) {
+	t.Parallel()
+	app := goSalesforceApp(t)
 	for _, setup := range clientSetups() {
 		t.Run(setup.name, func(t *testing.T) {
 			org := startOrg(t, devorg.Config{TLS: true})

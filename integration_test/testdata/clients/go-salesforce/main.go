@@ -1,7 +1,9 @@
 // A legacy app in miniature: the client go-salesforce with its domain at the
-// proxy and an access token that is none of Salesforce's.
+// proxy, and an access token that is none of Salesforce's or a username and a
+// password that are not.
 //
 //	crud PROXY-URL ACCESS-TOKEN
+//	crud PROXY-URL USERNAME PASSWORD SECURITY-TOKEN
 //
 // Prints "next: STEP" before each step and waits for a line on stdin, so that
 // whoever runs it can change the org in between; "done" at the end.
@@ -17,7 +19,14 @@ import (
 )
 
 func main() {
-	if err := crud(os.Args[1], os.Args[2]); err != nil {
+	creds := salesforce.Creds{Domain: os.Args[1]}
+	if args := os.Args[2:]; len(args) == 1 {
+		creds.AccessToken = args[0]
+	} else {
+		creds.Username, creds.Password, creds.SecurityToken = args[0], args[1], args[2]
+		creds.ConsumerKey, creds.ConsumerSecret = "legacy", "its secret"
+	}
+	if err := crud(creds); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -30,12 +39,12 @@ type account struct {
 	Industry string
 }
 
-func crud(proxyURL, accessToken string) error {
+func crud(creds salesforce.Creds) error {
 	input := bufio.NewScanner(os.Stdin)
 	next := func(step string) { fmt.Println("next:", step); input.Scan() }
 
 	next("init")
-	sf, err := salesforce.Init(salesforce.Creds{Domain: proxyURL, AccessToken: accessToken})
+	sf, err := salesforce.Init(creds)
 	if err != nil {
 		return fmt.Errorf("init: %w", err)
 	}
@@ -71,6 +80,14 @@ func crud(proxyURL, accessToken string) error {
 	}
 	if made, err := sf.InsertCollection("Contact", contacts, 20); err != nil || made.HasSalesforceErrors || len(made.Results) != 30 {
 		return fmt.Errorf("collections: %+v, %v", made, err)
+	}
+	next("bulk")
+	loads, err := sf.InsertBulk("Contact", contacts, 1000, true)
+	if err != nil || len(loads) != 1 {
+		return fmt.Errorf("bulk: %q, %w", loads, err)
+	}
+	if loaded, err := sf.GetJobResults(loads[0]); err != nil || loaded.NumberRecordsFailed != 0 || len(loaded.SuccessfulRecords) != 30 {
+		return fmt.Errorf("bulk: %+v, %v", loaded, err)
 	}
 	next("error")
 	if err := sf.Query("SELECT FROM Account", &found); err == nil || !strings.Contains(err.Error(), `"errorCode":"MALFORMED_QUERY"`) {

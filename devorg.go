@@ -42,7 +42,7 @@ names one, and prints the settings that sfproxy needs.`,
 	f.StringVar(&o.org.ControlListen, "control-listen", "", "address of the test controls (default off)")
 	f.StringVar(&o.org.PublicLoginURL, "login-url", "", "origin by which others reach the login host (default: its address)")
 	f.StringVar(&o.org.PublicInstanceURL, "instance-url", "", "origin by which others reach the instance host (default: its address)")
-	f.BoolVar(&o.org.TLS, "tls", false, "serve HTTPS, with a certificate authority made at start (ca.crt in --dir)")
+	f.BoolVar(&o.org.TLS, "tls", false, "serve HTTPS, with a certificate authority of its own (ca.crt and ca.key in --dir)")
 	f.StringVar(&o.org.ConsumerKey, "consumer-key", "devorg-consumer-key", "consumer key of the app")
 	f.StringSliceVar(&o.org.Users, "user", []string{"integration@example.com"}, "username that is approved for the app; may be repeated")
 	f.DurationVar(&o.org.TokenTTL, "token-ttl", 2*time.Hour, "life of a token")
@@ -67,6 +67,13 @@ func (o *devorgOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	authorityFile := filepath.Join(o.dir, "ca.crt")
+	if o.org.TLS {
+		// Before the org listens, so that who sees it listen finds the file.
+		if err := o.authority(authorityFile); err != nil {
+			return err
+		}
+	}
 	org, err := devorg.Start(o.org)
 	if err != nil {
 		return err
@@ -79,17 +86,36 @@ func (o *devorgOptions) run(cmd *cobra.Command) error {
 		"SF_JWT_KEY_FILE=" + keyFile,
 	}
 	if o.org.TLS {
-		file := filepath.Join(o.dir, "ca.crt")
-		if err := writeFile(file, org.CAPEM(), 0o644); err != nil {
-			return err
-		}
-		settings = append(settings, "SF_CA_FILE="+file)
+		settings = append(settings, "SF_CA_FILE="+authorityFile)
 	}
 	for _, s := range settings {
 		fmt.Fprintln(cmd.OutOrStdout(), s)
 	}
 	o.org.Logger.Info("embedded org listening", "login_url", org.LoginURL(), "instance_url", org.InstanceURL())
 	<-cmd.Context().Done()
+	return nil
+}
+
+// authority sets the certificate authority: that of an earlier run in the
+// directory, or a new one.
+func (o *devorgOptions) authority(certificateFile string) error {
+	keyFile := filepath.Join(o.dir, "ca.key")
+	if _, err := os.Stat(keyFile); errors.Is(err, os.ErrNotExist) {
+		certificate, key, err := devorg.NewAuthority()
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(writeFile(certificateFile, certificate, 0o644), writeFile(keyFile, key, 0o600)); err != nil {
+			return err
+		}
+	}
+	var err error
+	if o.org.AuthorityCertificate, err = os.ReadFile(certificateFile); err != nil {
+		return usageError{err}
+	}
+	if o.org.AuthorityKey, err = os.ReadFile(keyFile); err != nil {
+		return usageError{err}
+	}
 	return nil
 }
 

@@ -14,27 +14,50 @@ import (
 	"time"
 )
 
-// An authority is a certificate authority of one org's life, with the one certificate
-// that both hosts use.
+// An authority is the certificate authority of an org, with the one certificate that both
+// hosts use.
 type authority struct {
 	pem  []byte
 	leaf tls.Certificate
 }
 
-func newAuthority(cfg Config) (*authority, error) {
+// NewAuthority returns a new certificate authority for Config.Authority: its certificate
+// and its private key, in PEM.
+func NewAuthority() (certificate, key []byte, err error) {
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	caTemplate := certificateTemplate("devorg authority")
-	caTemplate.IsCA = true
-	caTemplate.BasicConstraintsValid = true
-	caTemplate.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature
-	caDER, err := x509.CreateCertificate(rand.Reader, caTemplate, caTemplate, &caKey.PublicKey, caKey)
+	template := certificateTemplate("devorg authority")
+	template.IsCA = true
+	template.BasicConstraintsValid = true
+	template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &caKey.PublicKey, caKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(caKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), nil
+}
+
+// newAuthority makes the certificate of both hosts, signed by the configured authority or
+// by a new one.
+func newAuthority(cfg Config) (*authority, error) {
+	certificate, key := cfg.AuthorityCertificate, cfg.AuthorityKey
+	if certificate == nil {
+		var err error
+		if certificate, key, err = NewAuthority(); err != nil {
+			return nil, err
+		}
+	}
+	ca, err := tls.X509KeyPair(certificate, key)
 	if err != nil {
 		return nil, err
 	}
-
 	leafKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -49,13 +72,13 @@ func newAuthority(cfg Config) (*authority, error) {
 			template.DNSNames = append(template.DNSNames, name)
 		}
 	}
-	leafDER, err := x509.CreateCertificate(rand.Reader, template, caTemplate, &leafKey.PublicKey, caKey)
+	leafDER, err := x509.CreateCertificate(rand.Reader, template, ca.Leaf, &leafKey.PublicKey, ca.PrivateKey)
 	if err != nil {
 		return nil, err
 	}
 	return &authority{
-		pem:  pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}),
-		leaf: tls.Certificate{Certificate: [][]byte{leafDER, caDER}, PrivateKey: leafKey},
+		pem:  certificate,
+		leaf: tls.Certificate{Certificate: [][]byte{leafDER, ca.Certificate[0]}, PrivateKey: leafKey},
 	}, nil
 }
 

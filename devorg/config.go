@@ -47,6 +47,10 @@ type Config struct {
 	// TLS serves both hosts over HTTPS, with certificates of an authority made at start.
 	TLS bool
 
+	// AuthorityCertificate and AuthorityKey, in PEM, are of an authority that NewAuthority
+	// made earlier, so that clients trust an org that is started again. Default: a new one.
+	AuthorityCertificate, AuthorityKey []byte
+
 	// Hosts are further DNS names and addresses for the certificate. Loopback and the
 	// hosts of the public URLs are always in it. Without TLS they mean nothing.
 	Hosts []string

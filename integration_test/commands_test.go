@@ -109,7 +109,7 @@ func TestDevorg(t *testing.T) {
 			modes := map[string]fs.FileMode{"server.key": 0o600, "server.crt": 0o644}
 			last := "SF_JWT_KEY_FILE"
 			if flags != nil {
-				modes["ca.crt"] = 0o644
+				modes["ca.crt"], modes["ca.key"] = 0o644, 0o600
 				last = "SF_CA_FILE"
 			}
 			o := start(t, nil, args...)

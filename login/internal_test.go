@@ -105,11 +105,10 @@ func TestThrottleForgetsAfterAMinute(t *testing.T) {
 // FuzzOpenSession: nothing that was not issued is opened.
 func FuzzOpenSession(f *testing.F) {
 	s := testSessions()
-	good := s.issue(testOrg, "etl", Fingerprint{})
-	f.Add(good)
+	f.Add(newSessions(bytes.Repeat([]byte{2}, 32), time.Hour).issue(testOrg, "etl", Fingerprint{})) // of another key
 	f.Add(testOrg + "!")
 	f.Fuzz(func(t *testing.T, text string) {
-		if opened, err := s.open(text); err == nil && text != good {
+		if opened, err := s.open(text); err == nil {
 			t.Fatalf("open(%q) = %+v", text, opened)
 		}
 	})

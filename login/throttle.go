@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// A guesser is slowed by its address: the client itself is never locked out.
+// A guesser is slowed by its address, for a minute: no client is locked out for
+// good, and none from elsewhere.
 const (
 	maxFailures   = 5 // in a failureWindow from one address
 	failureWindow = time.Minute
@@ -18,6 +19,7 @@ const (
 type throttle struct {
 	mu       sync.Mutex
 	failures map[string][]time.Time // address → times of its last failures; guarded by mu
+	pruned   time.Time              // when what is too old was last dropped; guarded by mu
 }
 
 func newThrottle() *throttle { return &throttle{failures: map[string][]time.Time{}} }
@@ -37,16 +39,21 @@ func (t *throttle) wait(address string) time.Duration {
 func (t *throttle) failed(address string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.failures) >= maxAddresses {
+	if now := time.Now(); len(t.failures) >= maxAddresses && now.Sub(t.pruned) >= time.Second {
+		t.pruned = now
 		for other := range t.failures {
 			if len(t.recent(other)) == 0 {
 				delete(t.failures, other)
 			}
 		}
 	}
-	if len(t.failures) < maxAddresses || t.failures[address] != nil {
-		t.failures[address] = append(t.recent(address), time.Now())
+	if len(t.failures) >= maxAddresses && t.failures[address] == nil {
+		for other := range t.failures { // one gives way, whichever
+			delete(t.failures, other)
+			break
+		}
 	}
+	t.failures[address] = append(t.recent(address), time.Now())
 }
 
 // recent returns the failures of an address that still count. mu is held.

@@ -57,28 +57,31 @@ func (u *users) get(ctx context.Context, subject, version string) (*user, error)
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	found, err := u.ask(ctx, subject, version)
+	found, whole, err := u.ask(ctx, subject, version)
 	if err != nil {
 		return nil, err
 	}
-	u.known.Store(key, found)
+	if whole {
+		u.known.Store(key, found)
+	}
 	return found, nil
 }
 
 // ask gets a token, asks, and once more with a new token should Salesforce
-// have refused the first.
-func (u *users) ask(ctx context.Context, subject, version string) (*user, error) {
+// have refused the first. whole is false if a later try may learn more.
+func (u *users) ask(ctx context.Context, subject, version string) (found *user, whole bool, err error) {
 	for attempt := 0; ; attempt++ {
 		token, err := u.tokens.Token(ctx, subject)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		found, err := u.askSOAP(ctx, token, version)
+		whole = err == nil || token.JWT()
 		if err != nil {
 			found, err = u.askIdentity(ctx, token)
 		}
 		if !errors.Is(err, errTokenRefused) || attempt > 0 {
-			return found, err
+			return found, whole, err
 		}
 		u.tokens.Reject(token)
 	}

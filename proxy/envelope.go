@@ -26,9 +26,10 @@ type envelope struct {
 const soapEnvelope = "http://schemas.xmlsoap.org/soap/envelope/"
 
 var (
-	errEnvelopeHead = errors.New("the request is not a SOAP 1.1 envelope in UTF-8 whose header fits into 64 KiB")
-	errDoctype      = errors.New("the request has a document type declaration, which SOAP forbids")
-	errTwoSessions  = errors.New("the request has more than one SessionHeader or sessionId")
+	errEnvelopeHead   = errors.New("the request is not a SOAP 1.1 envelope in UTF-8 whose header fits into 64 KiB")
+	errDoctype        = errors.New("the request has a document type declaration, which SOAP forbids")
+	errForeignSession = errors.New("the sessionId is not in the namespace of its SessionHeader, so that Salesforce would not see it")
+	errTwoSessions    = errors.New("the request has more than one SessionHeader or sessionId")
 )
 
 // with returns what replaces the bytes from start to end for a session, whose
@@ -52,7 +53,7 @@ func scanEnvelope(head []byte) (*envelope, error) {
 		case xml.StartElement:
 			err = s.open(t.Name, from, int(s.decoder.InputOffset()))
 		case xml.EndElement:
-			err = s.close(from)
+			err = s.close(from, int(s.decoder.InputOffset()))
 		case xml.CharData:
 			if s.inSession {
 				s.found.session += string(t)
@@ -77,6 +78,7 @@ type envelopeScanner struct {
 	sessionHeaderTag tag    // of SessionHeader
 	sessionNamespace string // of SessionHeader
 	sessionTag       tag    // of sessionId
+	sessionEnd       int    // after its end tag
 	inSession        bool   // between the tags of sessionId
 }
 
@@ -98,14 +100,17 @@ func (s *envelopeScanner) open(name xml.Name, from, to int) error {
 		s.found.operation = name
 		s.done = true
 		s.place()
-	case depth == 3 && name.Local == "SessionHeader":
+	case depth == 3 && s.path[1] == xml.Name{Space: soapEnvelope, Local: "Header"} && name.Local == "SessionHeader":
 		if s.sessionHeaderTag != (tag{}) {
 			return errTwoSessions
 		}
 		s.sessionHeaderTag, s.sessionNamespace = here, name.Space
-	case depth == 4 && s.path[2].Local == "SessionHeader" && name == xml.Name{Space: s.path[2].Space, Local: "sessionId"}:
+	case depth == 4 && s.sessionHeaderTag != (tag{}) && s.path[2].Local == "SessionHeader" && name.Local == "sessionId":
 		if s.sessionTag != (tag{}) {
 			return errTwoSessions
+		}
+		if name.Space != s.sessionNamespace {
+			return errForeignSession
 		}
 		s.sessionTag, s.inSession = here, true
 		s.found.start = to
@@ -115,11 +120,11 @@ func (s *envelopeScanner) open(name xml.Name, from, to int) error {
 	return nil
 }
 
-// close takes in an end tag that begins at an offset.
-func (s *envelopeScanner) close(from int) error {
+// close takes in an end tag between two offsets.
+func (s *envelopeScanner) close(from, to int) error {
 	if s.inSession && len(s.path) == 4 {
 		s.inSession = false
-		s.found.end = from
+		s.found.end, s.sessionEnd = from, to
 		s.found.session = strings.TrimSpace(s.found.session)
 	}
 	if len(s.path) == 2 && s.path[1].Local == "Body" {
@@ -133,6 +138,10 @@ func (s *envelopeScanner) close(from int) error {
 func (s *envelopeScanner) place() {
 	namespace := escape(s.found.operation.Space)
 	switch {
+	case s.sessionTag != (tag{}) && s.isNil(s.sessionTag):
+		name := s.rawName(s.sessionTag)
+		s.found.start, s.found.end = s.sessionTag.from, s.sessionEnd
+		s.found.before, s.found.after = "<"+name+">", "</"+name+">"
 	case s.sessionTag != (tag{}):
 		s.openEmpty(s.sessionTag)
 	case s.sessionHeaderTag != (tag{}):
@@ -140,10 +149,10 @@ func (s *envelopeScanner) place() {
 	case s.header != (tag{}):
 		s.insertAfter(s.header, `<SessionHeader xmlns="`+namespace+`"><sessionId>`, `</sessionId></SessionHeader>`)
 	default:
-		prefix, _, _ := strings.Cut(s.rawName(s.body), "Body")
+		// With a prefix of our own: Body's may be declared on Body itself.
 		s.found.start, s.found.end = s.body.from, s.body.from
-		s.found.before = `<` + prefix + `Header><SessionHeader xmlns="` + namespace + `"><sessionId>`
-		s.found.after = `</sessionId></SessionHeader></` + prefix + `Header>`
+		s.found.before = `<sfproxy:Header xmlns:sfproxy="` + soapEnvelope + `"><SessionHeader xmlns="` + namespace + `"><sessionId>`
+		s.found.after = `</sessionId></SessionHeader></sfproxy:Header>`
 	}
 }
 
@@ -163,6 +172,12 @@ func (s *envelopeScanner) openEmpty(t tag) {
 	s.found.start, s.found.end = t.to-len("/>"), t.to
 	s.found.before = ">" + s.found.before
 	s.found.after += "</" + s.rawName(t) + ">"
+}
+
+// isNil reports whether a start tag says that its element has no content
+// (xsi:nil), as some toolkits write an empty session.
+func (s *envelopeScanner) isNil(t tag) bool {
+	return bytes.Contains(s.head[t.from:t.to], []byte(":nil"))
 }
 
 // rawName is the name in a start tag as it is written.

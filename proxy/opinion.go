@@ -3,6 +3,7 @@ package proxy
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/sfproxy/sfproxy/auth"
 )
@@ -14,13 +15,16 @@ import (
 type opinion struct {
 	token    *auth.Token
 	accepted atomic.Bool // some request with it was not refused
+	doubted  atomic.Bool // hopeless is not empty
 
 	mu       sync.Mutex
-	hopeless map[string]bool // paths that refused it when it was new; guarded by mu
+	hopeless map[string]time.Time // path that refused it when it was new → when; guarded by mu
 }
 
-// maxHopeless bounds the paths that are remembered of one token.
-const maxHopeless = 1000
+const (
+	maxHopeless    = 1000        // paths that are remembered of one token
+	hopelessMemory = time.Minute // and for how long
+)
 
 // opinions hold the opinion of each subject's newest token. Safe for concurrent
 // use.
@@ -42,10 +46,15 @@ func (o *opinions) of(token *auth.Token) *opinion {
 	return fresh
 }
 
-// accept notes that a request with the token was not refused.
-func (o *opinion) accept() {
+// accept notes that a request to path with the token was not refused.
+func (o *opinion) accept(path string) {
 	if !o.accepted.Load() {
 		o.accepted.Store(true)
+	}
+	if o.doubted.Load() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		delete(o.hopeless, path)
 	}
 }
 
@@ -54,10 +63,11 @@ func (o *opinion) giveUp(path string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.hopeless == nil {
-		o.hopeless = map[string]bool{}
+		o.hopeless = map[string]time.Time{}
+		o.doubted.Store(true)
 	}
 	if len(o.hopeless) < maxHopeless {
-		o.hopeless[path] = true
+		o.hopeless[path] = time.Now()
 	}
 }
 
@@ -68,5 +78,6 @@ func (o *opinion) isHopeless(path string) bool {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.hopeless[path]
+	at, ok := o.hopeless[path]
+	return ok && time.Since(at) < hopelessMemory
 }

@@ -71,3 +71,23 @@ func TestApexParametersPass(t *testing.T) {
 		}
 	}
 }
+
+// One bad request does not make a path hopeless for the good ones.
+func TestTransportForgivesPaths(t *testing.T) {
+	var revoked atomic.Bool
+	base := upstream(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Bad") != "" || revoked.Load() && strings.HasSuffix(r.Header.Get("Authorization"), "-2") {
+			w.WriteHeader(http.StatusUnauthorized)
+			io.WriteString(w, `[{"message":"Session expired or invalid","errorCode":"INVALID_SESSION_ID"}]`)
+		}
+	})
+	tokens := newTokens(base)
+	r := start(t, proxy.Config{Tokens: tokens})
+	r.send(t, "GET", limitsPath, nil)
+	r.send(t, "GET", limitsPath, nil, "X-Bad: 1")
+	r.send(t, "GET", limitsPath, nil)
+	revoked.Store(true)
+	if got := r.send(t, "GET", limitsPath, nil); got.status != 200 || tokens.grants() != 3 {
+		t.Errorf("after the revocation: %d with %d grants, want 200 with 3", got.status, tokens.grants())
+	}
+}

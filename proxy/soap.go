@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"compress/zlib"
@@ -24,9 +25,10 @@ func soapFault(f fault) []byte {
 }
 
 var (
-	errLoginOff  = errors.New("this proxy answers login() for clients with a username and a password: set PROXY_CLIENT_<n>_USERNAME and PROXY_CLIENT_<n>_PASSWORD")
-	errShared    = errors.New("invalidateSessions() would end the login that all clients share")
-	errSOAPCoded = errors.New("the request has a Content-Encoding other than gzip or deflate, or is not what it says")
+	errLoginOff   = errors.New("this proxy answers login() for clients with a username and a password: set PROXY_CLIENT_<n>_USERNAME and PROXY_CLIENT_<n>_PASSWORD")
+	errShared     = errors.New("invalidateSessions() would end the login that all clients share")
+	errSOAPMethod = errors.New("SOAP requests are POSTs")
+	errSOAPCoded  = errors.New("the request has a Content-Encoding other than gzip or deflate, or is not what it says")
 )
 
 // readEnvelope reads the head of a SOAP request, where its session stands and
@@ -35,8 +37,12 @@ var (
 func (p *Proxy) readEnvelope(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ex := exchangeOf(r.Context())
-		if r.Method != http.MethodPost || ex.ambiguous || !within(ex.path, "/services/Soap") {
+		switch {
+		case ex.ambiguous || !within(ex.path, "/services/Soap") || r.Method == http.MethodGet || r.Method == http.MethodHead:
 			next.ServeHTTP(w, r)
+			return
+		case r.Method != http.MethodPost:
+			p.refuse(w, r, http.StatusForbidden, "PROXY_METHOD_NOT_ALLOWED", errSOAPMethod)
 			return
 		}
 		if err := p.keepEnvelope(ex, r); err != nil {
@@ -86,7 +92,10 @@ func decoded(r *http.Request) (io.Reader, error) {
 	case "gzip", "x-gzip":
 		reader, err = gzip.NewReader(r.Body)
 	case "deflate":
-		reader, err = zlib.NewReader(r.Body)
+		raw := bufio.NewReader(r.Body)
+		if reader, err = zlib.NewReader(raw); err == nil {
+			reader = &wholeReader{reader, raw}
+		}
 	default:
 		err = errSOAPCoded
 	}
@@ -94,6 +103,23 @@ func decoded(r *http.Request) (io.Reader, error) {
 	r.Header.Del("Content-Length")
 	r.ContentLength = -1
 	return reader, err
+}
+
+// wholeReader ends where the body it decodes ends: zlib stops at its checksum,
+// and what is left unread after that would upset the connection's next request.
+type wholeReader struct {
+	io.Reader
+	raw *bufio.Reader
+}
+
+func (w *wholeReader) Read(p []byte) (int, error) {
+	n, err := w.Reader.Read(p)
+	if err == io.EOF {
+		if _, err = w.raw.ReadByte(); err == nil {
+			err = errSOAPCoded // there is more
+		}
+	}
+	return n, err
 }
 
 // answerLogin answers login() and logout().

@@ -53,3 +53,43 @@ func TestSOAPLogoutEndsHere(t *testing.T) {
 		}
 	}
 }
+
+// Only a POST is looked into, so nothing else with a body passes.
+func TestSOAPIsPOST(t *testing.T) {
+	arrived := 0
+	base := upstream(t, func(http.ResponseWriter, *http.Request) { arrived++ })
+	r := start(t, proxy.Config{Tokens: newTokens(base)})
+	for _, method := range []string{"PUT", "post", "DELETE"} {
+		if got := r.send(t, method, "/services/Soap/u/60.0", strings.NewReader(envelope("logout", "urn:partner.soap.sforce.com"))); !strings.Contains(got.body, "PROXY_METHOD_NOT_ALLOWED") {
+			t.Errorf("%s = %d %s", method, got.status, got.body)
+		}
+	}
+	if r.send(t, "GET", "/services/Soap/u/60.0", nil); arrived != 1 {
+		t.Errorf("%d requests arrived, want the GET alone", arrived)
+	}
+}
+
+// A body that is decoded is read to its own end, or the connection's next
+// request would be lost.
+func TestSOAPDeflateKeepsConnection(t *testing.T) {
+	base := upstream(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })
+	r := start(t, proxy.Config{Tokens: newTokens(base)})
+	text := envelope("query", "urn:partner.soap.sforce.com") + strings.Repeat(" ", 300<<10) // over what is kept
+	for i := range 20 {
+		req, _ := http.NewRequest("POST", r.url+"/services/Soap/u/60.0", io.MultiReader(strings.NewReader(deflated(text))))
+		req.Header.Set("Content-Type", "text/xml")
+		req.Header.Set("Content-Encoding", "deflate")
+		resp, err := r.client.Do(req)
+		if err != nil {
+			t.Fatalf("request %d: %v", i, err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Fatalf("request %d: %s", i, resp.Status)
+		}
+		if got := r.send(t, "GET", limitsPath, nil); got.status != http.StatusOK {
+			t.Fatalf("after request %d: %d", i, got.status)
+		}
+	}
+}

@@ -116,7 +116,7 @@ func (t *transport) attempt(req *http.Request, ex *exchange) (*http.Response, re
 	}
 	refusal := refusalOf(resp, ex.path)
 	if refusal == accepted {
-		t.opinions.of(token).accept()
+		t.opinions.of(token).accept(ex.path)
 	}
 	return resp, refusal, nil
 }

@@ -18,7 +18,7 @@ import (
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	org := startOrg(t, devorg.Config{})
-	p := startProxy(t, org.env)
+	p := startProxy(t, with(org.env, "PROXY_DRAIN_TIMEOUT=5m")) // however slow the machine is
 	p.waitReady(t)
 	const size = 64 << 20 // more than all buffers on the way
 	running := openDownload(t, p, size)

@@ -83,14 +83,11 @@ func (l *Logins) Client(sessionID string) (string, error) {
 		return "", err
 	}
 	for i := range l.cfg.Accounts {
-		if a := &l.cfg.Accounts[i]; a.Client == opened.client && hmac.Equal(fingerprintOf(a, l), opened.fingerprint[:]) {
+		a := &l.cfg.Accounts[i]
+		now := a.fingerprint(l.sessions.key)
+		if a.Client == opened.client && hmac.Equal(now[:], opened.fingerprint[:]) {
 			return a.Client, nil
 		}
 	}
 	return "", ErrSession
-}
-
-func fingerprintOf(a *Account, l *Logins) []byte {
-	f := a.fingerprint(l.sessions.key)
-	return f[:]
 }

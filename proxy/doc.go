@@ -3,17 +3,19 @@
 // is good for.
 //
 //	client
-//	  → observe    request id, one log line                      observe.go
-//	  → guard      Host, Origin, Sec-Fetch-Site                  guard.go
-//	  → identify   credential → client, and so the subject       identify.go
-//	  → admit      path, method                                  admit.go, path.go
-//	  → keep       read the body whole, or enough for a replay   body.go
-//	  → answer here what must not reach Salesforce               soap.go
-//	  → rewrite    strip what is not Salesforce's business       rewrite.go
-//	  → transport  token and instance on; if Salesforce refuses  transport.go
-//	               the token, renew once and replay once         refusal.go
-//	  ← respond    Location, cookies, identity URLs              response.go
-//	  ← answer     the proxy's own answers in the API's dialect  answer.go
+//	  → observe       request id, canonical path, one log line      observe.go, path.go
+//	  → guard         Host, Origin, Sec-Fetch-Site                  guard.go
+//	  → answerOAuth   logins at the token endpoint, answered here   identify.go
+//	  → readEnvelope  SOAP: session and operation; login() and      soap.go, envelope.go
+//	                  logout() are answered here
+//	  → identify      credential → client, and so the subject       identify.go
+//	  → admit         path, method                                  admit.go, path.go
+//	  → keep          read the body whole, or enough for a replay   body.go
+//	  → rewrite       strip what is not Salesforce's business       rewrite.go
+//	  → transport     token and instance on; if Salesforce refuses  transport.go
+//	                  the token, renew once and replay once         refusal.go, opinion.go
+//	  ← respond       Location, cookies, links                      response.go
+//	  ← answer        the proxy's own answers in the API's dialect  answer.go
 //
 // The chain stands as one expression in [New]. What one request carries
 // through it is its exchange.

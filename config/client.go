@@ -61,6 +61,10 @@ func (p *parser) checkCredentials(n int, c *Client) {
 		p.missing(password, "is required with %s", username)
 	case c.Username == "" && !c.Password.IsZero():
 		p.missing(username, "is required with %s", password)
+	case c.Username == "" && (c.ConsumerKey != "" || !c.ConsumerSecret.IsZero()):
+		p.missing(username, "is required with %s and %s", clientVariable(n, "CONSUMER_KEY"), clientVariable(n, "CONSUMER_SECRET"))
+	case c.ConsumerKey == "" && !c.ConsumerSecret.IsZero():
+		p.missing(clientVariable(n, "CONSUMER_KEY"), "is required with %s", clientVariable(n, "CONSUMER_SECRET"))
 	case c.APIKey.IsZero() && c.Username == "":
 		p.missing(key, "is required (or %s with %s)", username, password)
 	}

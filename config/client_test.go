@@ -37,6 +37,8 @@ func TestParseRefusesClients(t *testing.T) {
 		{"no password", clients(vars{"PROXY_CLIENT_1_PASSWORD": ""}), []string{"PROXY_CLIENT_1_PASSWORD: is required with PROXY_CLIENT_1_USERNAME"}},
 		{"no username", clients(vars{"PROXY_CLIENT_1_USERNAME": ""}), []string{"PROXY_CLIENT_1_USERNAME: is required with PROXY_CLIENT_1_PASSWORD"}},
 		{"half a login beside a key", clients(vars{"PROXY_CLIENT_0_USERNAME": "u"}), []string{"PROXY_CLIENT_0_PASSWORD: is required with"}},
+		{"consumer key without a login", clients(vars{"PROXY_CLIENT_0_CONSUMER_KEY": "app"}), []string{"PROXY_CLIENT_0_USERNAME: is required with PROXY_CLIENT_0_CONSUMER_KEY"}},
+		{"consumer secret alone", clients(vars{"PROXY_CLIENT_1_CONSUMER_SECRET": "s"}), []string{"PROXY_CLIENT_1_CONSUMER_KEY: is required with PROXY_CLIENT_1_CONSUMER_SECRET"}},
 		{"short key", clients(vars{"PROXY_CLIENT_0_API_KEY": "123456789012345"}), []string{"PROXY_CLIENT_0_API_KEY: is shorter than 16"}},
 		{"key with a space", clients(vars{"PROXY_CLIENT_0_API_KEY": "12345678 0123456"}), []string{"PROXY_CLIENT_0_API_KEY: holds a space"}},
 		{"key beyond ASCII", clients(vars{"PROXY_CLIENT_0_API_KEY": "1234567890123456é"}), []string{"PROXY_CLIENT_0_API_KEY: holds a space"}},

@@ -10,6 +10,7 @@ package config
 import (
 	"log/slog"
 	"net/url"
+	"slices"
 	"time"
 )
 
@@ -23,6 +24,9 @@ type Config struct {
 	// Warnings are to be logged at start: unknown variables and what is
 	// allowed but risky. They hold no secrets.
 	Warnings []string `env:"-"`
+	// Files are the paths of the files that were read or looked for: Parse may
+	// give another Config once one of them has changed.
+	Files []string `env:"-"`
 }
 
 // Salesforce is the side of the org.
@@ -33,11 +37,23 @@ type Salesforce struct {
 	ConsumerKey string   `env:"SF_CLIENT_ID,required" help:"consumer key of the Connected App or External Client App" example:"3MVG9..."`
 	Username    string   `env:"SF_USERNAME,required" help:"default subject: the user that tokens act for" example:"integration@example.com"`
 	// Key is the text or, from a file, the content of the private key.
-	Key Secret `env:"SF_JWT_KEY" shown:"one required" help:"private key: the PEM text itself, or with _FILE the path of a file"`
+	Key Secret `env:"SF_JWT_KEY" shown:"one required" help:"private key: the text itself (PEM, or any form in base64), or with _FILE the path of a file"`
 	// KeySource is where Key comes from, for messages: "SF_JWT_KEY" or
 	// "SF_JWT_KEY_FILE (/path)".
 	KeySource     string `env:"-"`
-	KeyPassphrase Secret `env:"SF_JWT_KEY_PASSPHRASE" help:"passphrase of an encrypted key"`
+	KeyPassphrase Secret `env:"SF_JWT_KEY_PASSPHRASE" help:"passphrase of an encrypted key or keystore, or PIN of a token"`
+	KeyAlias      string `env:"SF_JWT_KEY_ALIAS" shown:"the only one" help:"which key of a keystore" example:"sfproxy"`
+	// NextKeyFile names the key that is tried when the org refuses the first,
+	// NextKey is its content, empty while there is no such file.
+	NextKeyFile string `env:"SF_JWT_KEY_FILE_NEXT" help:"file of a second private key, tried when the org refuses the first: for a rotation without a gap" example:"/run/secrets/next.key"`
+	NextKey     Secret `env:"-"`
+	// CertificateFile names the certificate that the org trusts, Certificate is
+	// its content.
+	CertificateFile string `env:"SF_JWT_CERT_FILE" shown:"from the key's file" help:"certificate of the private key, to be told before it expires or if it is another key's" example:"/etc/sfproxy/server.crt"`
+	Certificate     []byte `env:"-"`
+	// SignerCommand and PKCS11URI stand in the place of Key.
+	SignerCommand string `env:"SF_JWT_SIGNER_COMMAND" help:"instead of a key: command that reads a SHA-256 digest and writes its RSA signature (PKCS #1 v1.5); parts with spaces between them, no shell" example:"/usr/local/bin/sign --key sfproxy"`
+	PKCS11URI     string `env:"SF_JWT_PKCS11_URI" help:"instead of a key: RFC 7512 URI of one in a PKCS #11 token, with its module-path; needs a build with the tag pkcs11" example:"pkcs11:token=sfproxy;object=key?module-path=/usr/lib/softhsm/libsofthsm2.so"`
 	Audience      string `env:"SF_AUDIENCE" shown:"from SF_LOGIN_URL" help:"claim aud of the assertion" example:"https://login.salesforce.com"` // "" = derived
 	// TokenTTL is 10 seconds to 24 hours.
 	TokenTTL    time.Duration `env:"SF_TOKEN_TTL" envDefault:"2h" help:"how long a token counts as good where the response does not say" example:"2h"`
@@ -48,13 +64,14 @@ type Salesforce struct {
 	CAFile         string   `env:"SF_CA_FILE" shown:"system roots" help:"PEM file of further roots for TLS to the org" example:"/etc/ssl/corporate-ca.pem"`
 	CACerts        []byte   `env:"-"` // content of CAFile, nil for none
 	AllowHTTP      bool     `env:"SF_ALLOW_HTTP" envDefault:"false" help:"lets the org be plain HTTP beyond loopback" example:"true"`
+	MinAPIVersion  string   `env:"SF_MIN_API_VERSION" shown:"off" help:"API version that requests for a lower one go to" example:"60.0"` // such as "60.0"; "" = off
 }
 
 // Proxy is the side of the clients.
 type Proxy struct {
 	Listen      string   `env:"PROXY_LISTEN" envDefault:"127.0.0.1:8080" help:"host:port for clients; without a host, all interfaces" example:"127.0.0.1:8080"`
-	AdminListen string   `env:"PROXY_ADMIN_LISTEN" envDefault:"127.0.0.1:8081" help:"host:port for /healthz and /readyz; off for none" example:"127.0.0.1:8081"`         // "" = none
-	PublicURL   *url.URL `env:"PROXY_PUBLIC_URL" shown:"from the request" help:"how clients reach the proxy, for URLs in answers" example:"https://sfproxy.example.com"` // an origin; nil = from the request
+	AdminListen string   `env:"PROXY_ADMIN_LISTEN" envDefault:"127.0.0.1:8081" help:"host:port for /healthz, /readyz and /metrics; off for none" example:"127.0.0.1:8081"` // "" = none
+	PublicURL   *url.URL `env:"PROXY_PUBLIC_URL" shown:"from the request" help:"how clients reach the proxy, for URLs in answers" example:"https://sfproxy.example.com"`   // an origin; nil = from the request
 	// TLSCertFile and TLSKeyFile are both set or both empty, and both are set
 	// if TLSClientCAFile is.
 	TLSCertFile     string `env:"PROXY_TLS_CERT_FILE" help:"PEM certificate chain: serve HTTPS" example:"/etc/sfproxy/tls.crt"`
@@ -65,7 +82,7 @@ type Proxy struct {
 	AllowPaths []string `env:"PROXY_ALLOW_PATHS" shown:"the API paths" help:"path prefixes, with commas between them, that are forwarded" example:"/services/data,/services/apexrest"`
 	// ReplayBuffer is in bytes, 0 to 64 MiB; 0 keeps nothing.
 	ReplayBuffer int64 `env:"PROXY_REPLAY_BUFFER" envDefault:"1MiB" help:"how much of a request body is kept for a replay, 64MiB at most" example:"512KiB"`
-	// SessionTTL is a minute to 30 days.
+	// SessionTTL is a second to 30 days.
 	SessionTTL time.Duration `env:"PROXY_SESSION_TTL" envDefault:"12h" help:"how long a login of a client with a username lasts" example:"12h"`
 	// SessionSecret has 32 characters or more, or none.
 	SessionSecret   Secret        `env:"PROXY_SESSION_SECRET" shown:"from the private key" help:"signs the sessions of those logins; the same for all replicas"`
@@ -82,8 +99,11 @@ type Client struct {
 	Password Secret `env:"PASSWORD" help:"its password for login calls"`
 	// SecurityToken may be appended to the password.
 	SecurityToken Secret `env:"SECURITY_TOKEN" help:"what its login calls may append to the password, as a Salesforce security token is"`
-	Subject       string `env:"SUBJECT" shown:"SF_USERNAME" help:"the user that its requests act for" example:"billing@example.com"`
-	ReadOnly      bool   `env:"READ_ONLY" envDefault:"false" help:"lets it only read" example:"true"`
+	// ConsumerKey and ConsumerSecret, if set, have to come with its password grants.
+	ConsumerKey    string `env:"CONSUMER_KEY" shown:"any" help:"the client_id that its password grants have to bring" example:"billing-app"`
+	ConsumerSecret Secret `env:"CONSUMER_SECRET" shown:"any" help:"the client_secret that its password grants have to bring"`
+	Subject        string `env:"SUBJECT" shown:"SF_USERNAME" help:"the user that its requests act for" example:"billing@example.com"`
+	ReadOnly       bool   `env:"READ_ONLY" envDefault:"false" help:"lets it only read" example:"true"`
 }
 
 // Log is how the program logs.
@@ -95,7 +115,7 @@ type Log struct {
 // Parse returns the configuration in environ, which has the form of
 // [os.Environ], and reads the files that it names. Spaces around a value do not
 // count (but in a secret), and an empty variable is an unset one. The error is
-// an [*Error] with every fault there is; it holds no secret.
+// an [*Error] with every fault there is; it holds no secret. It may be called again when one of the Files has changed.
 func Parse(environ []string) (*Config, error) {
 	p := newParser(environ)
 	p.findUnknown()
@@ -110,6 +130,6 @@ func Parse(environ []string) (*Config, error) {
 	if len(p.faults) > 0 {
 		return nil, &Error{p.faults}
 	}
-	cfg.Warnings = p.warnings
+	cfg.Warnings, cfg.Files = p.warnings, slices.Compact(slices.Sorted(slices.Values(p.files)))
 	return cfg, nil
 }

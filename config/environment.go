@@ -20,7 +20,8 @@ type parser struct {
 	decoding string              // the variable that decode is at
 	faults   []Fault
 	warnings []string
-	lost     bool // a client is there, but not to be found by its number
+	files    []string // that were read for what may change
+	lost     bool     // a client is there, but not to be found by its number
 }
 
 var clientName = regexp.MustCompile(`^PROXY_CLIENT_(0|[1-9][0-9]{0,3})_.`)

@@ -21,6 +21,7 @@ func (p *parser) readFile(variable, path string) []byte {
 		p.fault(variable, "holds a text, not the path of a file")
 		return nil
 	}
+	p.files = append(p.files, path)
 	content, err := readBounded(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(path, "~"):

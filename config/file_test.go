@@ -9,6 +9,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -99,6 +100,8 @@ func TestParseRefusesFiles(t *testing.T) {
 		{"CA holds a key", vars{"SF_CA_FILE": key}, []string{"SF_CA_FILE: ", key, "holds no PEM certificate"}},
 		{"CA holds no certificate in its PEM", vars{"SF_CA_FILE": write(t, "ca.crt", "-----BEGIN X-----\nAAAA\n-----END X-----\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")},
 			[]string{"SF_CA_FILE: ", "holds no PEM certificate"}},
+		{"certificate of the key is missing", vars{"SF_JWT_CERT_FILE": dir + "/x"}, []string{"SF_JWT_CERT_FILE: ", "does not exist"}},
+		{"next key is empty", vars{"SF_JWT_KEY_FILE_NEXT": write(t, "next.key", "")}, []string{"SF_JWT_KEY_FILE_NEXT: ", "is empty"}},
 		{"text in the place of a path", vars{"SF_CA_FILE": "-----BEGIN CERTIFICATE-----\nAAAA\n"}, []string{"SF_CA_FILE: holds a text, not the path"}},
 		{"certificate alone", vars{"PROXY_TLS_CERT_FILE": cert}, []string{"PROXY_TLS_KEY_FILE: is required with PROXY_TLS_CERT_FILE"}},
 		{"key alone", vars{"PROXY_TLS_KEY_FILE": key}, []string{"PROXY_TLS_CERT_FILE: is required with PROXY_TLS_KEY_FILE"}},
@@ -108,6 +111,27 @@ func TestParseRefusesFiles(t *testing.T) {
 		{"client CA is missing", vars{"PROXY_TLS_CERT_FILE": cert, "PROXY_TLS_KEY_FILE": key, "PROXY_TLS_CLIENT_CA_FILE": dir + "/x"},
 			[]string{"PROXY_TLS_CLIENT_CA_FILE: ", "does not exist"}},
 	})
+}
+
+func TestParseAwaitsNextKey(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "next.key")
+	cfg := parse(t, vars{"SF_JWT_KEY_FILE_NEXT": path})
+	if len(cfg.Warnings) > 0 || !slices.Contains(cfg.Files, path) {
+		t.Errorf("warnings %q and files %q, want no warning and %s among the files", cfg.Warnings, cfg.Files, path)
+	}
+	cfg = parse(t, vars{"SF_JWT_KEY_FILE_NEXT": path + "/next.key"})
+	if len(cfg.Warnings) != 1 || !strings.Contains(cfg.Warnings[0], "directory") {
+		t.Errorf("warnings %q, want one that the directory does not exist", cfg.Warnings)
+	}
+}
+
+func TestParseTakesKeepersOfKey(t *testing.T) {
+	for name, value := range map[string]string{"SF_JWT_SIGNER_COMMAND": "/bin/sign --key a", "SF_JWT_PKCS11_URI": "pkcs11:token=a;object=b"} {
+		sf := parse(t, vars{"SF_JWT_KEY": "", name: value}).Salesforce
+		if sf.KeySource != name || !sf.Key.IsZero() || sf.SignerCommand+sf.PKCS11URI != value {
+			t.Errorf("%s: Parse = %+v, want no key, from %s", name, sf, name)
+		}
+	}
 }
 
 func TestParseRefusesUnreadableFile(t *testing.T) {

@@ -3,7 +3,12 @@ package config
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +24,7 @@ const (
 
 // Bounds of PROXY_SESSION_TTL and the least of PROXY_SESSION_SECRET.
 const (
-	minSessionTTL    = time.Minute
+	minSessionTTL    = time.Second
 	maxSessionTTL    = 30 * 24 * time.Hour
 	minSessionSecret = 32
 )
@@ -27,6 +32,8 @@ const (
 func (p *parser) checkSalesforce(sf *Salesforce) {
 	p.checkLoginURL(sf)
 	p.checkKey(sf)
+	p.checkKeyCompanions(sf)
+	p.checkAPIVersion(sf)
 	if sf.InstanceURL != nil {
 		p.checkUpstreamScheme("SF_INSTANCE_URL", sf.InstanceURL, sf.AllowHTTP)
 		p.checkOrigin("SF_INSTANCE_URL", sf.InstanceURL)
@@ -48,8 +55,11 @@ func (p *parser) checkSalesforce(sf *Salesforce) {
 // known here.
 func (p *parser) checkKey(sf *Salesforce) {
 	path, fromFile := p.env[keyVariable+"_FILE"]
+	elsewhere := p.isElsewhere(sf)
 	switch {
 	case p.isFaulty(keyVariable, keyVariable+"_FILE"):
+	case elsewhere != "":
+		sf.KeySource = elsewhere
 	case fromFile:
 		sf.KeySource = keyVariable + "_FILE (" + path + ")"
 	case sf.Key.IsZero() && p.misspelt[keyVariable] != "":
@@ -60,6 +70,53 @@ func (p *parser) checkKey(sf *Salesforce) {
 		p.faultLike(keyVariable, "", "holds a path, not the text of a key: set %s_FILE to it instead", keyVariable)
 	default:
 		sf.KeySource = keyVariable
+	}
+}
+
+// isElsewhere returns the variable that names a keeper of the key other than a
+// file or the environment, "" if there is none.
+func (p *parser) isElsewhere(sf *Salesforce) string {
+	keeper := ""
+	for _, name := range []string{"SF_JWT_SIGNER_COMMAND", "SF_JWT_PKCS11_URI"} {
+		if p.env[name] == "" {
+			continue
+		}
+		for _, other := range []string{keyVariable, keyVariable + "_FILE", keeper} {
+			if p.env[other] != "" && other != "" {
+				p.faultLike(name, "", "is set, and so is %s: set one of them", other)
+				return name
+			}
+		}
+		keeper = name
+	}
+	if uri := sf.PKCS11URI; uri != "" && !strings.HasPrefix(uri, "pkcs11:") {
+		p.fault("SF_JWT_PKCS11_URI", "does not begin with pkcs11:")
+	}
+	return keeper
+}
+
+// checkKeyCompanions reads the files beside the key.
+func (p *parser) checkKeyCompanions(sf *Salesforce) {
+	const next = "SF_JWT_KEY_FILE_NEXT"
+	if _, err := os.Stat(sf.NextKeyFile); sf.NextKeyFile != "" && errors.Is(err, fs.ErrNotExist) {
+		p.files = append(p.files, sf.NextKeyFile)
+		if _, err := os.Stat(filepath.Dir(sf.NextKeyFile)); err != nil { // the file may well come later
+			p.warn("%s: the directory of %s does not exist", next, shownPath(sf.NextKeyFile))
+		}
+	} else if sf.NextKeyFile != "" {
+		sf.NextKey = NewSecret(string(p.readFile(next, sf.NextKeyFile)))
+		p.checkMode(next, sf.NextKeyFile)
+	}
+	if sf.CertificateFile != "" {
+		sf.Certificate = p.readFile("SF_JWT_CERT_FILE", sf.CertificateFile)
+	}
+}
+
+var apiVersion = regexp.MustCompile(`^[1-9][0-9]\.0$`)
+
+func (p *parser) checkAPIVersion(sf *Salesforce) {
+	if sf.MinAPIVersion != "" && (!apiVersion.MatchString(sf.MinAPIVersion) || sf.MinAPIVersion < "21.0") {
+		p.fault("SF_MIN_API_VERSION", "%s is no API version from 21.0 to 99.0", shown(sf.MinAPIVersion))
 	}
 }
 

@@ -55,7 +55,7 @@ func TestParseRefusesValues(t *testing.T) {
 		{"TTL too short", vars{"SF_TOKEN_TTL": "9.9s"}, []string{"SF_TOKEN_TTL: 9.9s is not between 10s and 24h"}},
 		{"TTL too long", vars{"SF_TOKEN_TTL": "24h1s"}, []string{"SF_TOKEN_TTL: 24h0m1s is not between"}},
 		{"duration without unit", vars{"SF_TOKEN_TTL": "7200"}, []string{"SF_TOKEN_TTL: ", "unit", "(example: 7200s)"}},
-		{"short session", vars{"PROXY_SESSION_TTL": "30s"}, []string{"PROXY_SESSION_TTL: 30s is not between 1m0s and 720h0m0s"}},
+		{"short session", vars{"PROXY_SESSION_TTL": "500ms"}, []string{"PROXY_SESSION_TTL: 500ms is not between 1s and 720h0m0s"}},
 		{"short session secret", vars{"PROXY_SESSION_SECRET": "0123456789012345678901234567890"}, []string{"PROXY_SESSION_SECRET: is shorter than 32 characters"}},
 		{"negative duration", vars{"PROXY_DRAIN_TIMEOUT": "-1s"}, []string{"PROXY_DRAIN_TIMEOUT: -1s is negative"}},
 
@@ -68,6 +68,15 @@ func TestParseRefusesValues(t *testing.T) {
 		{"star alone", vars{"SF_TRUSTED_DOMAINS": "*"}, []string{"SF_TRUSTED_DOMAINS: ", "not a domain"}},
 		{"star within", vars{"SF_TRUSTED_DOMAINS": "a.*.example"}, []string{"SF_TRUSTED_DOMAINS: ", "not a domain"}},
 		{"commas alone", vars{"SF_TRUSTED_DOMAINS": " , "}, []string{"SF_TRUSTED_DOMAINS: holds nothing but commas"}},
+
+		{"API version with a v", vars{"SF_MIN_API_VERSION": "v60.0"}, []string{`SF_MIN_API_VERSION: "v60.0" is no API version`}},
+		{"API version without its zero", vars{"SF_MIN_API_VERSION": "60"}, []string{`SF_MIN_API_VERSION: "60" is no API version`}},
+		{"API version that is retired", vars{"SF_MIN_API_VERSION": "20.0"}, []string{`SF_MIN_API_VERSION: "20.0" is no API version from 21.0`}},
+
+		{"two keepers of the key", vars{"SF_JWT_KEY": "", "SF_JWT_SIGNER_COMMAND": "/bin/sign", "SF_JWT_PKCS11_URI": "pkcs11:token=a"},
+			[]string{"SF_JWT_PKCS11_URI: is set, and so is SF_JWT_SIGNER_COMMAND"}},
+		{"key and a keeper of it", vars{"SF_JWT_SIGNER_COMMAND": "/bin/sign"}, []string{"SF_JWT_SIGNER_COMMAND: is set, and so is SF_JWT_KEY: set one"}},
+		{"no URI of a token", vars{"SF_JWT_KEY": "", "SF_JWT_PKCS11_URI": "/usr/lib/libsofthsm2.so"}, []string{"SF_JWT_PKCS11_URI: does not begin with pkcs11:"}},
 
 		{"boolean", vars{"SF_ALLOW_HTTP": "ture"}, []string{`SF_ALLOW_HTTP: "ture" is neither true nor false`}},
 		{"relative path", vars{"PROXY_ALLOW_PATHS": "/a,services"}, []string{`PROXY_ALLOW_PATHS: "services" does not begin with a slash`}},

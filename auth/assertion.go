@@ -14,11 +14,11 @@ import (
 // minutes; the rest is room for a clock that is off by less than clockTolerance.
 const assertionLife = 2 * time.Minute
 
-// newAssertion returns a signed assertion for subject (RFC 7523 section 3) that
+// newAssertion returns an assertion for subject that key has signed (RFC 7523 section 3) that
 // expires assertionLife after now, Salesforce's time. The audience is one
 // string, since Salesforce documents no list. Each assertion has a jti of its
 // own, since Salesforce may refuse one that it has seen.
-func (o *Org) newAssertion(subject string, now time.Time) (string, error) {
+func (o *Org) newAssertion(key crypto.Signer, subject string, now time.Time) (string, error) {
 	token := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims{
 		"iss": o.cfg.ConsumerKey,
 		"sub": subject,
@@ -31,12 +31,19 @@ func (o *Org) newAssertion(subject string, now time.Time) (string, error) {
 		return "", fmt.Errorf("encoding the assertion: %v", err)
 	}
 	digest := sha256.Sum256([]byte(text))
-	signature, err := o.cfg.Key.Sign(rand.Reader, digest[:], crypto.SHA256)
+	signature, err := key.Sign(rand.Reader, digest[:], crypto.SHA256)
 	if err != nil {
-		return "", fmt.Errorf("signing the assertion: %v", err)
+		return "", &signingError{err}
 	}
 	return text + "." + token.EncodeSegment(signature), nil
 }
+
+// signingError says that a key cannot sign: its keeper does not answer, say.
+type signingError struct{ cause error }
+
+func (e *signingError) Error() string { return fmt.Sprintf("signing the assertion: %v", e.cause) }
+
+func (e *signingError) Unwrap() error { return e.cause }
 
 // jwtExpiry returns the exp claim of a token in JWT format. The signature is
 // not checked: the token came from its issuer over TLS.

@@ -8,10 +8,12 @@
 //
 //	flight: within the subject's budget of grants              budget.go
 //	  Org.Grant                                                grant.go
-//	    key  → assertion: RS256 over iss, sub, aud, exp, jti   key.go, assertion.go
+//	    key  → the current one, a new one on trial, a spare    keyring.go
+//	         → assertion: RS256 over iss, sub, aud, exp, jti   assertion.go
 //	    POST → the token endpoint, clock corrected by its Date clock.go
 //	    answer → *Token, checked instance URL                  token.go, instance.go
-//	           → *GrantError: code, permanent or not, a hint   error.go, hint.go
+//	           → *GrantError: code, permanent or not, a hint   error.go
+//	             from the catalogue of errors                  catalogue.go, refusals.go, failures.go
 //
 //	Manager.Reject(token) drops that token and no other, so that a late 401
 //	for an old token never costs the newer one.

@@ -20,12 +20,21 @@ type GrantError struct {
 	// Permanent reports that trying again gives the same result until a person
 	// changes something. Otherwise the fault is a passing one.
 	Permanent bool
-	// Hint says what to change; it may be empty.
+	// Hint says in one line what is wrong and what to change, from the
+	// catalogue (see [Entry]); it may be empty.
 	Hint string
 
 	subject  string
 	endpoint string // scheme, host and path of the token endpoint
 	cause    error  // what happened, where it is not an OAuth error
+	entry    Entry  // of the catalogue, where it is not an OAuth error; may be empty
+}
+
+// with completes e with a failure that is not an OAuth error.
+func (e *GrantError) with(id string, cause error) *GrantError {
+	e.entry, e.cause = failure(id), cause
+	e.Permanent, e.Hint = !e.entry.Passing, e.entry.Hint()
+	return e
 }
 
 // Error says what happened in one line, without the hint.

@@ -1,10 +1,9 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,8 +23,14 @@ type OrgConfig struct {
 	LoginURL *url.URL
 	// ConsumerKey is the app's client_id. Required.
 	ConsumerKey string
-	// Key signs the assertions; an RSA key, see [ParseKey]. Required.
+	// Key signs the assertions; an RSA key. Required. If it says what its public
+	// key is, a change of key is told from the same key read again.
 	Key crypto.Signer
+	// NextKey is tried when the org refuses Key. Default: none.
+	NextKey crypto.Signer
+	// OnKey is told when the current key changes or a new one is refused. It
+	// must not block. Default: nobody is.
+	OnKey func(KeyEvent)
 	// Audience is the claim aud. Default: Audience(LoginURL).
 	Audience string
 	// TokenTTL is how long a token counts as good where the answer does not
@@ -45,10 +50,19 @@ type OrgConfig struct {
 	Logger *slog.Logger
 }
 
+// KeyEvent is what an org has made of a key that was not the current one.
+type KeyEvent struct {
+	Key crypto.Signer
+	// Refusal is why the org does not take the key, a *GrantError, or why it
+	// cannot sign. nil says that the key is the current one from now on.
+	Refusal error
+}
+
 // Org is one Salesforce org as the token flow sees it: a login URL, a consumer
 // key and a key. Safe for concurrent use.
 type Org struct {
 	cfg      OrgConfig
+	keys     *keyring
 	endpoint string
 	clock    clock
 }
@@ -95,29 +109,60 @@ func NewOrg(cfg OrgConfig) (*Org, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Org{cfg: cfg, endpoint: strings.TrimRight(cfg.LoginURL.String(), "/") + tokenPath}, nil
+	if cfg.OnKey == nil {
+		cfg.OnKey = func(KeyEvent) {}
+	}
+	return &Org{cfg: cfg, keys: newKeyring(cfg.Key, cfg.NextKey), endpoint: strings.TrimRight(cfg.LoginURL.String(), "/") + tokenPath}, nil
 }
 
 // Grant exchanges a new assertion for a token that acts for subject. Its error
 // is a *GrantError, which wraps ctx's error if ctx ended, unless the key
-// failed. A refusal that comes with the news that our clock is off is answered
-// by one more try with the corrected clock. Grant remembers nothing else: see
-// [Manager].
+// failed. If the org refuses the key, the others that it may know are tried, and
+// the one that it takes is the current one from then on. A refusal that comes
+// with the news that our clock is off is answered by one more try with the
+// corrected clock. Grant remembers nothing else: see [Manager].
 func (o *Org) Grant(ctx context.Context, subject string) (*Token, error) {
-	token, clockWasOff, err := o.exchange(ctx, subject)
+	var refusal error
+	for _, key := range o.keys.order() {
+		token, err := o.grantWith(ctx, key, subject)
+		if err == nil {
+			if o.keys.accepted(key) {
+				o.cfg.OnKey(KeyEvent{Key: key})
+			}
+			return token, nil
+		}
+		if _, cannotSign := errors.AsType[*signingError](err); !cannotSign && !IsKeyRefusal(err) {
+			return nil, err
+		}
+		if o.keys.refused(key) {
+			o.cfg.OnKey(KeyEvent{Key: key, Refusal: err})
+		}
+		refusal = cmp.Or(refusal, err)
+	}
+	return nil, refusal
+}
+
+// SetKeys replaces the keys of [OrgConfig] while the org is in use. A key that
+// is new is tried by the next grant; unless the org takes it, the current one
+// stays, and the new one is tried again whenever the org refuses that.
+func (o *Org) SetKeys(key, next crypto.Signer) { o.keys.set(key, next) }
+
+// grantWith performs a grant with one of the keys.
+func (o *Org) grantWith(ctx context.Context, key crypto.Signer, subject string) (*Token, error) {
+	token, clockWasOff, err := o.exchange(ctx, key, subject)
 	if clockWasOff && IsPermanent(err) {
-		token, _, err = o.exchange(ctx, subject)
+		token, _, err = o.exchange(ctx, key, subject)
 	}
 	return token, err
 }
 
 // exchange sends one assertion to the token endpoint (RFC 7523 section 2.1). It
 // reports whether the assertion's time has turned out wrong.
-func (o *Org) exchange(ctx context.Context, subject string) (token *Token, clockWasOff bool, err error) {
+func (o *Org) exchange(ctx context.Context, key crypto.Signer, subject string) (token *Token, clockWasOff bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, grantTimeout)
 	defer cancel()
 	correction := o.clock.correction()
-	assertion, err := o.newAssertion(subject, time.Now().Add(correction))
+	assertion, err := o.newAssertion(key, subject, time.Now().Add(correction))
 	if err != nil {
 		return nil, false, err
 	}
@@ -156,33 +201,24 @@ func (o *Org) read(subject string, resp *http.Response) (*Token, error) {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerSize+1))
 	switch {
 	case err != nil:
-		fault.cause = fmt.Errorf("the answer broke off: %w", err)
-		return nil, fault
+		return nil, fault.with(brokenOff, fmt.Errorf("the answer broke off: %w", err))
 	case resp.StatusCode != http.StatusOK: // first: a maintenance page may be of any size
 		return nil, refused(fault, resp, body)
 	case len(body) > maxAnswerSize:
-		fault.Permanent = true
-		fault.cause = fmt.Errorf("the answer is larger than %d bytes", maxAnswerSize)
-		fault.Hint = notTheEndpoint
-		return nil, fault
+		return nil, fault.with(notTheEndpoint, fmt.Errorf("the answer is larger than %d bytes", maxAnswerSize))
 	}
 	token, err := o.parse(subject, body)
-	if err != nil {
-		fault.Permanent = true
-		fault.cause = err
-		fault.Hint = notTheEndpoint
-		if _, ok := errors.AsType[*instanceError](err); ok {
-			fault.Hint = "if this is your org's own domain, add it to SF_TRUSTED_DOMAINS; otherwise check SF_LOGIN_URL"
-		}
-		if errors.Is(err, errNoInstance) {
-			fault.Hint = "set SF_INSTANCE_URL to the org's My Domain, such as https://example.my.salesforce.com"
-		}
-		return nil, fault
+	if err == nil {
+		return token, nil
 	}
-	return token, nil
+	if _, ok := errors.AsType[*instanceError](err); ok {
+		return nil, fault.with(untrustedInstance, err)
+	}
+	if errors.Is(err, errNoInstance) {
+		return nil, fault.with(noInstance, err)
+	}
+	return nil, fault.with(notTheEndpoint, err)
 }
-
-const notTheEndpoint = "SF_LOGIN_URL does not seem to lead to Salesforce: it is the login host alone, best the org's My Domain, such as https://example.my.salesforce.com"
 
 var errNoInstance = errors.New("the answer has no instance_url, and SF_INSTANCE_URL is not set")
 
@@ -233,24 +269,17 @@ func refused(fault *GrantError, resp *http.Response, body []byte) *GrantError {
 	if json.Unmarshal(body, &oauth) == nil && oauth.Error != "" {
 		known := explain(oauth.Error, oauth.Description)
 		fault.Code, fault.Description = bound(oauth.Error), bound(oauth.Description)
-		fault.Permanent = !known.passing && resp.StatusCode < 500
-		fault.Hint = known.hint
+		fault.Permanent = !known.Passing && resp.StatusCode < 500
+		fault.Hint = known.Hint()
 		return fault
 	}
 	switch {
 	case resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusRequestTimeout:
-		fault.cause = fmt.Errorf("it answered %s", bound(resp.Status))
-		fault.Hint = "Salesforce has a fault or is under maintenance: see https://status.salesforce.com"
+		return fault.with(serverFault, fmt.Errorf("it answered %s", bound(resp.Status)))
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
-		fault.Permanent = true
-		fault.cause = fmt.Errorf("it redirects to %q", redirectHost(resp))
-		fault.Hint = "the login host has moved: set SF_LOGIN_URL to the new one"
-	default:
-		fault.Permanent = true
-		fault.cause = fmt.Errorf("it answered %s without an OAuth error", bound(resp.Status))
-		fault.Hint = notTheEndpoint
+		return fault.with(redirected, fmt.Errorf("it redirects to %q", redirectHost(resp)))
 	}
-	return fault
+	return fault.with(notTheEndpoint, fmt.Errorf("it answered %s without an OAuth error", bound(resp.Status)))
 }
 
 // redirectHost names where a redirect leads, without path and query.
@@ -264,27 +293,6 @@ func redirectHost(resp *http.Response) string {
 
 // unreachable explains an exchange that got no answer.
 func (o *Org) unreachable(subject string, err error) error {
-	fault := &GrantError{subject: subject, endpoint: o.endpoint, cause: err,
-		Hint: "check SF_LOGIN_URL, DNS and the firewall; where the way out is a company proxy, set HTTPS_PROXY"}
-	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
-	_, notTLS := errors.AsType[tls.RecordHeaderError](err)
-	_, wrongName := errors.AsType[x509.HostnameError](err)
-	invalid, _ := errors.AsType[x509.CertificateInvalidError](err)
-	switch {
-	case errors.Is(err, context.Canceled):
-		fault.Hint = "" // the caller left
-	case wrongName:
-		fault.Permanent = true
-		fault.Hint = "the certificate is for another host: check SF_LOGIN_URL"
-	case invalid.Reason == x509.Expired:
-		fault.Permanent = true
-		fault.Hint = "the host's certificate is not valid at this machine's time: set its clock (NTP), or check SF_LOGIN_URL"
-	case untrusted:
-		fault.Permanent = true
-		fault.Hint = "the certificate's issuer is not trusted: where a company proxy inspects TLS, set SF_CA_FILE to its CA certificate"
-	case notTLS:
-		fault.Permanent = true
-		fault.Hint = "the host does not speak TLS on this port: check SF_LOGIN_URL and HTTPS_PROXY"
-	}
-	return fault
+	entry, permanent := failureOf(err)
+	return &GrantError{subject: subject, endpoint: o.endpoint, cause: err, entry: entry, Permanent: permanent, Hint: entry.Hint()}
 }

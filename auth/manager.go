@@ -57,6 +57,7 @@ type source struct {
 	subject string
 	current atomic.Pointer[Token]
 	pause   atomic.Int64 // Unix nanoseconds before which no renewal in the background starts
+	renew   atomic.Bool  // the next flight is to get a token even if the current one is fresh
 	budget  budget
 
 	mu           sync.Mutex
@@ -105,14 +106,38 @@ func (m *Manager) Token(ctx context.Context, subject string) (*Token, error) {
 	if err := s.refused(); err != nil {
 		return nil, err
 	}
+	return m.join(ctx, s)
+}
+
+// join waits for the flight of s that is under way, or a new one, until ctx ends.
+func (m *Manager) join(ctx context.Context, s *source) (*Token, error) {
 	select {
-	case result := <-m.flights.DoChan(subject, func() (any, error) { return m.fly(s) }):
+	case result := <-m.flights.DoChan(s.subject, func() (any, error) { return m.fly(s) }):
 		if result.Err != nil {
 			return nil, result.Err
 		}
 		return result.Val.(*Token), nil
 	case <-ctx.Done():
-		return nil, fmt.Errorf("waiting for a token of %s: %w", subject, context.Cause(ctx))
+		return nil, fmt.Errorf("waiting for a token of %s: %w", s.subject, context.Cause(ctx))
+	}
+}
+
+// Renew gets a new token for subject, even if the current one is good, and
+// forgets what was refused before: something has changed, such as a key. It
+// waits as Token does; until the new token is there, Token returns the old one.
+func (m *Manager) Renew(ctx context.Context, subject string) (*Token, error) {
+	m.sources.Range(func(_, s any) bool {
+		s.(*source).forget()
+		return true
+	})
+	s := m.source(subject)
+	s.renew.Store(true)
+	for {
+		token, err := m.join(ctx, s)
+		// A flight that had begun before has missed what has changed.
+		if !s.renew.Load() || ctx.Err() != nil || errors.Is(err, ErrClosed) {
+			return token, err
+		}
 	}
 }
 
@@ -176,12 +201,14 @@ func (m *Manager) fly(s *source) (token *Token, err error) {
 			s.failed(err)
 		}
 	}()
-	// A flight that ended just before this one began has done the work.
-	if current := s.current.Load(); current.state(time.Now().UnixNano()) == fresh {
-		return current, nil
-	}
-	if err := s.refused(); err != nil {
-		return nil, err
+	if !s.renew.Swap(false) {
+		// A flight that ended just before this one began has done the work.
+		if current := s.current.Load(); current.state(time.Now().UnixNano()) == fresh {
+			return current, nil
+		}
+		if err := s.refused(); err != nil {
+			return nil, err
+		}
 	}
 	ctx, cancel := context.WithTimeout(m.ctx, flightTimeout)
 	defer cancel()
@@ -293,6 +320,14 @@ func (s *source) failed(err error) {
 		return
 	}
 	s.pause.Store(now.Add(renewalPause).UnixNano())
+}
+
+// forget drops the permanent refusal that is remembered.
+func (s *source) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refusal = nil
+	s.pause.Store(0)
 }
 
 // refused returns the permanent refusal that is still remembered.

@@ -1,0 +1,100 @@
+package auth
+
+import (
+	"crypto"
+	"slices"
+	"sync"
+	"time"
+)
+
+// propagation is how long Salesforce may take to trust a new certificate
+// everywhere: until then it may refuse either key. Its help says 2 to 10 minutes.
+const propagation = 15 * time.Minute
+
+// keyring holds the private keys that an org's assertions may be signed with.
+// An app trusts one certificate at a time, so a new key is only the current one
+// once the org has granted a token for it. Safe for concurrent use.
+type keyring struct {
+	mu          sync.Mutex
+	configured  []crypto.Signer // the key and the next one, if there is one
+	current     crypto.Signer   // the key of the last token; before that, the first one configured
+	former      crypto.Signer   // the one before current, good until formerUntil; may be nil
+	formerUntil time.Time
+	onTrial     bool // configured[0] is new, and tried before current
+}
+
+func newKeyring(key, next crypto.Signer) *keyring {
+	return &keyring{configured: withoutNil(key, next), current: key}
+}
+
+// set replaces the configured keys. The current one stays until another is
+// accepted.
+func (r *keyring) set(key, next crypto.Signer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.configured = withoutNil(key, next)
+	if r.onTrial = !sameKey(key, r.current); !r.onTrial {
+		r.current = key // the same key, but perhaps in a keeper that is opened anew
+	}
+}
+
+// order returns the keys in the order in which a grant tries them, each once.
+func (r *keyring) order() []crypto.Signer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var keys []crypto.Signer
+	add := func(key crypto.Signer) {
+		if !slices.ContainsFunc(keys, func(k crypto.Signer) bool { return sameKey(k, key) }) {
+			keys = append(keys, key)
+		}
+	}
+	if r.onTrial {
+		add(r.configured[0])
+	}
+	add(r.current)
+	for _, key := range r.configured {
+		add(key)
+	}
+	if r.former != nil && time.Now().Before(r.formerUntil) {
+		add(r.former)
+	}
+	return keys
+}
+
+// accepted makes key the current one, and reports whether it was not.
+func (r *keyring) accepted(key crypto.Signer) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if sameKey(key, r.current) {
+		return false
+	}
+	r.former, r.formerUntil = r.current, time.Now().Add(propagation)
+	r.current, r.onTrial = key, false
+	return true
+}
+
+// refused ends the trial of key, and reports whether it was on trial. It stays
+// among the keys that are tried when the org refuses the current one.
+func (r *keyring) refused(key crypto.Signer) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.onTrial || !sameKey(key, r.configured[0]) {
+		return false
+	}
+	r.onTrial = false
+	return true
+}
+
+// sameKey reports whether two signers hold the same key, as far as one can
+// tell: a keeper may not give away its public key.
+func sameKey(a, b crypto.Signer) bool {
+	if a == b {
+		return true
+	}
+	public, ok := a.Public().(interface{ Equal(crypto.PublicKey) bool })
+	return ok && b.Public() != nil && public.Equal(b.Public())
+}
+
+func withoutNil(keys ...crypto.Signer) []crypto.Signer {
+	return slices.DeleteFunc(keys, func(k crypto.Signer) bool { return k == nil })
+}

@@ -3,7 +3,10 @@ package devorg
 import (
 	"cmp"
 	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -18,6 +21,7 @@ type controls struct {
 	clockOffset         time.Duration
 	grantDelay, latency time.Duration
 	grants, requests    faultQueue
+	paths               map[string]Fault // by the prefix of a path on the instance host
 	tokenEndpoint       http.Handler
 	instanceInGrants    string
 }
@@ -33,6 +37,17 @@ func (o *Org) RotateKey(key *rsa.PublicKey) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.key = key
+}
+
+// SetCertificate replaces the certificate that is registered with the app. Live tokens stay
+// good. Where Salesforce may take either key for some minutes, the old one is refused at once.
+func (o *Org) SetCertificate(certificate *x509.Certificate) error {
+	key, ok := certificate.PublicKey.(*rsa.PublicKey)
+	if !ok {
+		return errors.New("devorg: the certificate does not hold an RSA key")
+	}
+	o.RotateKey(key)
+	return nil
 }
 
 func (o *Org) registeredKey() *rsa.PublicKey {
@@ -153,6 +168,7 @@ func (o *Org) controlHandler() http.Handler {
 	post("/clock", o.controlClock)
 	post("/records", o.controlRecords)
 	post("/publish", o.controlPublish)
+	post("/certificate", o.controlCertificate)
 	post("/fail-grants", controlFault(o.FailGrants, func(code, description string, _ int) Fault {
 		return OAuthFault(code, description)
 	}))
@@ -207,6 +223,23 @@ func (o *Org) controlPublish(r *http.Request) error {
 	}
 	o.Publish(r.URL.Query().Get("channel"), data)
 	return nil
+}
+
+// controlCertificate reads a certificate in PEM.
+func (o *Org) controlCertificate(r *http.Request) error {
+	text, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	if err != nil {
+		return err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != "CERTIFICATE" {
+		return errors.New("the body must be a certificate in PEM")
+	}
+	certificate, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return err
+	}
+	return o.SetCertificate(certificate)
 }
 
 // controlFault reads n, status, body, error, description, hang and close.

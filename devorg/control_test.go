@@ -2,10 +2,13 @@ package devorg_test
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"io"
+	"math/big"
 	"net/http"
 	"net/url"
 	"strings"
@@ -225,6 +228,31 @@ func TestControlPort(t *testing.T) {
 	stats := send(t, newRequest(t, "GET", org.ControlURL()+"/stats", "")).json(t)
 	if stats["grants"] != 1.0 || stats["refused_grants"] != 2.0 {
 		t.Errorf("stats = %v", stats)
+	}
+}
+
+func TestControlPortReplacesCertificate(t *testing.T) {
+	org := start(t, func(cfg *devorg.Config) { cfg.ControlListen = "127.0.0.1:0" })
+	next := newKey()
+	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &next.PublicKey, next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	post := func(kind string) reply {
+		text := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+		return send(t, newRequest(t, "POST", org.ControlURL()+"/certificate", string(text)))
+	}
+	if got := post("PRIVATE KEY"); got.status != 400 {
+		t.Errorf("a key for a certificate = %d %s, want 400", got.status, got.body)
+	}
+	login(t, org)
+	if got := post("CERTIFICATE"); got.status != 200 {
+		t.Errorf("certificate = %d %s", got.status, got.body)
+	}
+	wantRefusal(t, send(t, grantRequest(t, org, sign(appKey(), goodHeader(), goodClaims(org)))), "invalid_grant: invalid assertion")
+	if got := send(t, grantRequest(t, org, sign(next, goodHeader(), goodClaims(org)))); got.status != 200 {
+		t.Errorf("new key = %d %s", got.status, got.body)
 	}
 }
 

@@ -28,6 +28,9 @@ func (o *Org) serveInstance(w http.ResponseWriter, r *http.Request, h *host) {
 	if !o.pause(r, latency) {
 		panic(http.ErrAbortHandler)
 	}
+	if !faulty {
+		fault, faulty = o.pathFault(r.URL.Path)
+	}
 	if faulty {
 		fault.serve(w, r)
 		return

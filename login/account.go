@@ -19,11 +19,58 @@ type Account struct {
 	// SecurityToken may be appended to the password, as apps do that were set
 	// up for logins from outside the org's trusted networks. "" for none.
 	SecurityToken string
+	// ConsumerKey and ConsumerSecret have to come with the account's password
+	// grants. "" for any.
+	ConsumerKey, ConsumerSecret string
 	// APIKey is the SHA-256 of the client's API key; the zero value is none.
 	APIKey [sha256.Size]byte
 }
 
-var errCredentials = errors.New("unknown username or wrong password")
+var (
+	errCredentials    = errors.New("unknown username or wrong password")
+	errConsumerKey    = errors.New("the consumer key is no client's")
+	errConsumerSecret = errors.New("the consumer secret is not that of the consumer key")
+)
+
+// byConsumer returns the account with this username, password, consumer key and
+// consumer secret. Which error it returns otherwise goes by key and secret
+// alone: who has not got these learns nothing about a username or a password.
+func byConsumer(accounts []Account, username, password, key, secret string) (*Account, error) {
+	found, _ := byPassword(accounts, username, password)
+	keyKnown, pairKnown, foundMatches := 0, 0, 0
+	for i := range accounts {
+		a := &accounts[i]
+		if a.Username == "" {
+			continue
+		}
+		keyMatches := matches(key, a.ConsumerKey)
+		pairMatches := keyMatches & matches(secret, a.ConsumerSecret)
+		keyKnown |= keyMatches
+		pairKnown |= pairMatches
+		if a == found {
+			foundMatches = pairMatches
+		}
+	}
+	switch {
+	case foundMatches == 1:
+		return found, nil
+	case keyKnown == 0:
+		return nil, errConsumerKey
+	case pairKnown == 0:
+		return nil, errConsumerSecret
+	}
+	return nil, errCredentials
+}
+
+// matches returns 1 if a text is the one that is wanted, or any is, and else 0,
+// in a time that does not tell how much of it is right.
+func matches(text, want string) int {
+	if want == "" {
+		return 1
+	}
+	x, y := sha256.Sum256([]byte(text)), sha256.Sum256([]byte(want))
+	return subtle.ConstantTimeCompare(x[:], y[:])
+}
 
 // byPassword returns the account with this username and password. Every
 // account is compared with both, so that a wrong password takes as long as a
@@ -65,7 +112,7 @@ func byAPIKey(accounts []Account, name, key string) (*Account, error) {
 // fingerprint changes with any of the account's credentials.
 func (a *Account) fingerprint(key []byte) Fingerprint {
 	h := hmac.New(sha256.New, key)
-	for _, part := range []string{"fingerprint", a.Client, a.Username, a.Password, string(a.APIKey[:])} {
+	for _, part := range []string{"fingerprint", a.Client, a.Username, a.Password, a.SecurityToken, a.ConsumerKey, a.ConsumerSecret, string(a.APIKey[:])} {
 		sum := sha256.Sum256([]byte(part))
 		h.Write(sum[:])
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/sfproxy/sfproxy/auth"
@@ -30,6 +31,9 @@ type Config struct {
 	// Tokens and Transport are for asking Salesforce about a user. Required.
 	Tokens    Tokens
 	Transport http.RoundTripper
+	// MinAPIVersion, such as "60.0", is asked about a user whose login() is of a
+	// lower version that Salesforce has retired. Default: none.
+	MinAPIVersion string
 	// AllowPlain lets passwords come over plain HTTP from beyond loopback.
 	AllowPlain bool
 	// Logger gets a line a login. Default: none.
@@ -40,6 +44,7 @@ type Config struct {
 // concurrent use.
 type Logins struct {
 	cfg      Config
+	current  atomic.Pointer[[]Account] // see SetAccounts
 	sessions *sessions
 	throttle *throttle
 	users    *users
@@ -59,14 +64,24 @@ func New(cfg Config) (*Logins, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Logins{
+	l := &Logins{
 		cfg:      cfg,
 		sessions: newSessions(derive(cfg.Secret, "session"), cfg.TTL),
 		throttle: newThrottle(),
-		users:    &users{tokens: cfg.Tokens, transport: cfg.Transport},
+		users:    &users{tokens: cfg.Tokens, transport: cfg.Transport, lowest: cfg.MinAPIVersion},
 		logger:   cfg.Logger,
-	}, nil
+	}
+	l.SetAccounts(cfg.Accounts)
+	return l, nil
 }
+
+// SetAccounts replaces [Config.Accounts] while they are in use. The sessions of
+// an account that is gone, or whose credentials have changed, are over. It
+// keeps the slice, which is not to be changed any more.
+func (l *Logins) SetAccounts(accounts []Account) { l.current.Store(&accounts) }
+
+// accounts returns those of now, for one request.
+func (l *Logins) accounts() []Account { return *l.current.Load() }
 
 // derive returns a key for one purpose.
 func derive(secret []byte, purpose string) []byte {
@@ -82,8 +97,9 @@ func (l *Logins) Client(sessionID string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for i := range l.cfg.Accounts {
-		a := &l.cfg.Accounts[i]
+	accounts := l.accounts()
+	for i := range accounts {
+		a := &accounts[i]
 		now := a.fingerprint(l.sessions.key)
 		if a.Client == opened.client && hmac.Equal(now[:], opened.fingerprint[:]) {
 			return a.Client, nil

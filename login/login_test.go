@@ -120,11 +120,14 @@ func tagText(t *testing.T, text, name string) string {
 
 func TestSOAPLogin(t *testing.T) {
 	f := start(t, nil)
-	for _, tt := range []struct{ path, namespace, pass string }{
-		{"/services/Soap/u/60.0", "urn:partner.soap.sforce.com", password},
-		{"/services/Soap/u/67.0/00D000000000001", "urn:partner.soap.sforce.com", password},
-		{"/services/Soap/u/20.0", "urn:partner.soap.sforce.com", password + "TOKEN"},
-		{"/services/Soap/c/45.0", "urn:enterprise.soap.sforce.com", password},
+	for _, tt := range []struct{ path, namespace, pass, packages string }{
+		{"/services/Soap/u/60.0", "urn:partner.soap.sforce.com", password, ""},
+		{"/services/Soap/u/67.0/00D000000000001", "urn:partner.soap.sforce.com", password, ""},
+		{"/services/Soap/u/20.0", "urn:partner.soap.sforce.com", password + "TOKEN", ""},
+		{"/services/Soap/c/45.0", "urn:enterprise.soap.sforce.com", password, ""},
+		{"/services/Soap/c/45.0/0DF5g000000PkgV", "urn:enterprise.soap.sforce.com", password, "/0DF5g000000PkgV"},
+		{"/services/Soap/c/45.0/00D5g000000DvOr/0DF5g000000PkgV", "urn:enterprise.soap.sforce.com", password, "/0DF5g000000PkgV"},
+		{"/services/Soap/c/45.0/0DF", "urn:enterprise.soap.sforce.com", password, ""},
 	} {
 		t.Run(tt.path, func(t *testing.T) {
 			resp, text := f.post(t, tt.path, "text/xml", soapLogin(tt.namespace, username, tt.pass))
@@ -132,7 +135,7 @@ func TestSOAPLogin(t *testing.T) {
 				t.Fatalf("status %d: %s", resp.StatusCode, text)
 			}
 			orgID := f.org.OrgID()
-			want := f.server.URL + strings.Join(strings.Split(tt.path, "/")[:5], "/") + "/" + orgID
+			want := f.server.URL + strings.Join(strings.Split(tt.path, "/")[:5], "/") + "/" + orgID + tt.packages
 			if got := tagText(t, text, "serverUrl"); got != want {
 				t.Errorf("serverUrl = %q, want %q", got, want)
 			}
@@ -334,6 +337,43 @@ func TestChangedPasswordEndsSessions(t *testing.T) {
 	}
 }
 
+// TestSetAccounts changes each credential of a client that is logged in.
+func TestSetAccounts(t *testing.T) {
+	whole := login.Account{Client: "etl", Subject: subject, Username: username, Password: password, SecurityToken: "TOKEN", ConsumerSecret: "s"}
+	other := login.Account{Client: "crm", Subject: subject, Username: "crm", Password: password}
+	for name, change := range map[string]func(*login.Account){
+		"password":        func(a *login.Account) { a.Password = "another" },
+		"security token":  func(a *login.Account) { a.SecurityToken = "another" },
+		"username":        func(a *login.Account) { a.Username = "another" },
+		"consumer key":    func(a *login.Account) { a.ConsumerKey = "another" },
+		"consumer secret": func(a *login.Account) { a.ConsumerSecret = "another" },
+		"API key":         func(a *login.Account) { a.APIKey = sha256.Sum256([]byte(apiKey)) },
+		"gone":            func(a *login.Account) { *a = other },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := start(t, func(c *login.Config) { c.Accounts = []login.Account{whole, other} })
+			session := func(user string) string {
+				_, text := f.post(t, "/services/Soap/u/60.0", "text/xml", soapLogin("urn:partner.soap.sforce.com", user, password))
+				return tagText(t, text, "sessionId")
+			}
+			changing, staying := session(username), session("crm")
+			changed := whole
+			change(&changed)
+			f.SetAccounts([]login.Account{changed, other})
+			if client, err := f.Client(changing); err == nil {
+				t.Errorf("the session of %s is still good", client)
+			}
+			if client, err := f.Client(staying); client != "crm" || err != nil {
+				t.Errorf("the other client's session = %q, %v, want crm's", client, err)
+			}
+			f.SetAccounts([]login.Account{whole, other})
+			if client, err := f.Client(changing); client != "etl" || err != nil {
+				t.Errorf("the session after the change was taken back = %q, %v, want etl's", client, err)
+			}
+		})
+	}
+}
+
 func TestLoginSurvivesARevokedToken(t *testing.T) {
 	f := start(t, nil)
 	f.manager.Token(t.Context(), subject)
@@ -359,5 +399,99 @@ func TestPasswordOverPlainHTTPFromElsewhereIsRefused(t *testing.T) {
 	f.ServeSOAP(w, r, "http://proxy", []byte(soapLogin("urn:partner.soap.sforce.com", username, password)))
 	if !strings.Contains(w.Body.String(), "PROXY_ALLOW_PLAIN_LOGIN") {
 		t.Errorf("login = %s, want a refusal that names PROXY_ALLOW_PLAIN_LOGIN", w.Body)
+	}
+}
+
+// A client with a consumer key logs in with it alone. A refusal goes by the
+// consumer key and secret, so that without them a right password looks like a
+// wrong one; while a client that takes any key is there, that is all there is to say.
+func TestConsumerKeyOfAPasswordGrant(t *testing.T) {
+	const wrongKey, wrongSecret, wrongPassword = "invalid_client_id: client identifier invalid", "invalid_client: invalid client credentials", "invalid_grant: authentication failure"
+	mixed := start(t, func(c *login.Config) {
+		c.Accounts = append(c.Accounts, login.Account{Client: "strict", Subject: subject, Username: "strict", Password: password, ConsumerKey: "app", ConsumerSecret: "s%cret"})
+	})
+	strict := start(t, func(c *login.Config) { c.Accounts[0].ConsumerKey, c.Accounts[0].ConsumerSecret = "app", "s%cret" })
+	keyOnly := start(t, func(c *login.Config) { c.Accounts[0].ConsumerKey = "app" })
+	for _, tt := range []struct {
+		name                           string
+		f                              *fixture
+		username, password, id, secret string
+		basic                          bool
+		want                           string // "" for a session
+	}{
+		{"right", strict, username, password, "app", "s%cret", false, ""},
+		{"right, by Basic", strict, username, password, "app", "s%cret", true, ""},
+		{"wrong key", strict, username, password, "other", "s%cret", false, wrongKey},
+		{"wrong key and password", strict, username, "x", "other", "s%cret", false, wrongKey},
+		{"wrong secret", strict, username, password, "app", "other", false, wrongSecret},
+		{"wrong secret and password", strict, username, "x", "app", "other", false, wrongSecret},
+		{"no key", strict, username, password, "", "", false, wrongKey},
+		{"wrong password", strict, username, "x", "app", "s%cret", false, wrongPassword},
+		{"any secret", keyOnly, username, password, "app", "x", false, ""},
+		{"wrong key alone", keyOnly, username, password, "x", "x", false, wrongKey},
+		{"beside one that takes any: right", mixed, "strict", password, "app", "s%cret", false, ""},
+		{"beside one that takes any: wrong key", mixed, "strict", password, "other", "s%cret", false, wrongPassword},
+		{"the one that takes any", mixed, username, password, "other", "", false, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			form := url.Values{"grant_type": {"password"}, "username": {tt.username}, "password": {tt.password}}
+			if !tt.basic {
+				form.Set("client_id", tt.id)
+				form.Set("client_secret", tt.secret)
+			}
+			r := httptest.NewRequest("POST", login.TokenPath, strings.NewReader(form.Encode()))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			r.RemoteAddr = fmt.Sprintf("[::ffff:127.0.0.%d]:1", len(tt.name)) // each its own throttle
+			if tt.basic {
+				r.SetBasicAuth(url.QueryEscape(tt.id), url.QueryEscape(tt.secret))
+			}
+			w := httptest.NewRecorder()
+			tt.f.ServeOAuth(w, r, "http://proxy")
+			var answer struct {
+				Error       string
+				Description string `json:"error_description"`
+				Token       string `json:"access_token"`
+			}
+			json.Unmarshal(w.Body.Bytes(), &answer)
+			got := answer.Error + ": " + answer.Description
+			if tt.want == "" && (w.Code != http.StatusOK || answer.Token == "") || tt.want != "" && (w.Code != http.StatusBadRequest || got != tt.want) {
+				t.Errorf("answer = %d %s, want %q", w.Code, got, tt.want)
+			}
+		})
+	}
+}
+
+// A failed consumer key counts as a failed login.
+func TestSixthWrongConsumerKeyWaits(t *testing.T) {
+	f := start(t, func(c *login.Config) { c.Accounts[0].ConsumerKey = "app" })
+	form := url.Values{"grant_type": {"password"}, "client_id": {"other"}, "username": {username}, "password": {password}}.Encode()
+	for try := range 6 {
+		want := http.StatusBadRequest
+		if try == 5 {
+			want = http.StatusTooManyRequests
+		}
+		if resp, text := f.post(t, login.TokenPath, "application/x-www-form-urlencoded", form); resp.StatusCode != want {
+			t.Fatalf("try %d = %d %s, want %d", try, resp.StatusCode, text, want)
+		}
+	}
+}
+
+// A login() of a retired version is answered with what that version had, which
+// Salesforce says at another one.
+func TestLoginOfARetiredVersion(t *testing.T) {
+	f := start(t, func(c *login.Config) { c.MinAPIVersion = "60.0" })
+	log := func(path string) string {
+		resp, text := f.post(t, path, "text/xml", soapLogin("urn:partner.soap.sforce.com", username, password))
+		if resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s = %d %s", path, resp.StatusCode, text)
+		}
+		return text
+	}
+	old, current := log("/services/Soap/u/25.0"), log("/services/Soap/u/45.0")
+	if tagText(t, old, "organizationName") != tagText(t, current, "organizationName") || strings.Contains(old, "<chatterExternal>") || !strings.Contains(current, "<chatterExternal>") {
+		t.Errorf("login() of 25.0 = %s, want that of 45.0 without newer elements: %s", old, current)
+	}
+	if want := f.server.URL + "/services/Soap/u/25.0/" + f.org.OrgID(); tagText(t, old, "serverUrl") != want {
+		t.Errorf("serverUrl = %s, want %s", tagText(t, old, "serverUrl"), want)
 	}
 }

@@ -41,12 +41,13 @@ func (l *Logins) ServeOAuth(w http.ResponseWriter, r *http.Request, public strin
 	switch r.Form.Get("grant_type") {
 	case "password":
 		l.oauthLogin(w, r, public, func() (*Account, error) {
-			return byPassword(l.cfg.Accounts, r.Form.Get("username"), r.Form.Get("password"))
+			key, secret := clientCredentials(r)
+			return byConsumer(l.accounts(), r.Form.Get("username"), r.Form.Get("password"), key, secret)
 		})
 	case "client_credentials":
 		l.oauthLogin(w, r, public, func() (*Account, error) {
 			name, key := clientCredentials(r)
-			return byAPIKey(l.cfg.Accounts, name, key)
+			return byAPIKey(l.accounts(), name, key)
 		})
 	default:
 		writeOAuthError(w, http.StatusBadRequest, "unsupported_grant_type", "grant type not supported")
@@ -72,20 +73,8 @@ func clientCredentials(r *http.Request) (id, secret string) {
 func (l *Logins) oauthLogin(w http.ResponseWriter, r *http.Request, public string, check func() (*Account, error)) {
 	grant := r.Form.Get("grant_type")
 	account, err := l.authenticate(r, grant, check)
-	if throttled, ok := errors.AsType[*throttledError](err); ok {
-		setRetryAfter(w, throttled.wait)
-		writeOAuthError(w, http.StatusTooManyRequests, "invalid_grant", "login rate exceeded")
-		return
-	}
-	switch {
-	case errors.Is(err, errCredentials) && grant == "client_credentials":
-		writeOAuthError(w, http.StatusBadRequest, "invalid_client", "invalid client credentials")
-		return
-	case errors.Is(err, errCredentials):
-		writeOAuthError(w, http.StatusBadRequest, "invalid_grant", "authentication failure")
-		return
-	case err != nil:
-		writeOAuthError(w, http.StatusBadRequest, "invalid_request", err.Error())
+	if err != nil {
+		refuseGrant(w, grant, err)
 		return
 	}
 	who, err := l.users.get(r.Context(), account.Subject, "60.0")
@@ -105,6 +94,24 @@ func (l *Logins) oauthLogin(w http.ResponseWriter, r *http.Request, public strin
 		Signature   string `json:"signature"`
 		Scope       string `json:"scope"`
 	}{l.issue(account, who), public, id, "Bearer", issuedAt, sign(secret, id+issuedAt), "api"})
+}
+
+// refuseGrant says why a grant was refused, as Salesforce does.
+func refuseGrant(w http.ResponseWriter, grant string, err error) {
+	throttled, isThrottled := errors.AsType[*throttledError](err)
+	switch {
+	case isThrottled:
+		setRetryAfter(w, throttled.wait)
+		writeOAuthError(w, http.StatusTooManyRequests, "invalid_grant", "login rate exceeded")
+	case errors.Is(err, errConsumerKey):
+		writeOAuthError(w, http.StatusBadRequest, "invalid_client_id", "client identifier invalid")
+	case errors.Is(err, errConsumerSecret), errors.Is(err, errCredentials) && grant == "client_credentials":
+		writeOAuthError(w, http.StatusBadRequest, "invalid_client", "invalid client credentials")
+	case errors.Is(err, errCredentials):
+		writeOAuthError(w, http.StatusBadRequest, "invalid_grant", "authentication failure")
+	default:
+		writeOAuthError(w, http.StatusBadRequest, "invalid_request", err.Error())
+	}
 }
 
 // sign returns the signature that clients check with their client secret.
@@ -130,13 +137,13 @@ func (l *Logins) authenticate(r *http.Request, how string, check func() (*Accoun
 	}
 	address := addressOf(r)
 	if wait := l.throttle.wait(address); wait > 0 {
-		l.logger.Warn("login refused: too many failures", "address", address, "how", how)
+		l.logger.Warn("login refused", "reason", "too many failures", "address", address, "how", how)
 		return nil, &throttledError{wait}
 	}
 	account, err := check()
 	if err != nil {
 		l.throttle.failed(address)
-		l.logger.Warn("login refused: unknown username or wrong password", "address", address, "how", how)
+		l.logger.Warn("login refused", "reason", err, "address", address, "how", how)
 		return nil, err
 	}
 	l.logger.Info("login", "client", account.Client, "address", address, "how", how)

@@ -53,7 +53,8 @@ func newSessions(key []byte, ttl time.Duration) *sessions {
 func (s *sessions) issue(orgID, client string, f Fingerprint) string {
 	payload := make([]byte, 0, headSize+len(client)+macSize)
 	payload = append(payload, sessionVersion)
-	payload = binary.BigEndian.AppendUint64(payload, uint64(time.Now().Add(s.ttl).Unix()))
+	expires := time.Now().Add(s.ttl + time.Second - 1) // rounded up to a second
+	payload = binary.BigEndian.AppendUint64(payload, uint64(expires.Unix()))
 	payload = append(payload, f[:]...)
 	var nonce [nonceSize]byte
 	rand.Read(nonce[:])

@@ -27,19 +27,29 @@ const MaxEnvelope = 64 << 10
 type endpoint struct {
 	letter  string // "u" for the partner API, "c" for the enterprise one
 	version string // such as "60.0"
+	// packages is "/" and the id of a set of package versions, which the URL of
+	// an enterprise WSDL may end in; "" for none.
+	packages string
 }
 
 // salesforceNamespace are those of Salesforce's SOAP APIs.
 var salesforceNamespace = regexp.MustCompile(`^(urn:[a-z]+\.soap\.sforce\.com|http://soap\.sforce\.com/[0-9/a-z]+)$`)
 
-var endpointPath = regexp.MustCompile(`^/services/Soap/([uc])/([0-9]{2,3})(\.0)?(/.*)?$`)
+var (
+	endpointPath    = regexp.MustCompile(`^/services/Soap/([uc])/([0-9]{2,3})(\.0)?(/.*)?$`)
+	packageVersions = regexp.MustCompile(`/0DF[0-9A-Za-z]{12}([0-9A-Za-z]{3})?$`)
+)
 
 func parseEndpoint(path string) (endpoint, error) {
 	m := endpointPath.FindStringSubmatch(path)
 	if m == nil || m[2] < "20" && len(m[2]) == 2 {
 		return endpoint{letter: "u", version: "60.0"}, errors.New("login() is at /services/Soap/u/VERSION or /services/Soap/c/VERSION, from version 20.0")
 	}
-	return endpoint{m[1], m[2] + ".0"}, nil
+	at := endpoint{letter: m[1], version: m[2] + ".0"}
+	if at.letter == "c" {
+		at.packages = packageVersions.FindString(m[4])
+	}
+	return at, nil
 }
 
 // namespace is that of the API's elements.
@@ -154,7 +164,7 @@ func (l *Logins) ServeSOAP(w http.ResponseWriter, r *http.Request, public string
 
 func (l *Logins) soapLogin(w http.ResponseWriter, r *http.Request, at endpoint, public string, c *credentials) {
 	account, err := l.authenticate(r, "soap", func() (*Account, error) {
-		return byPassword(l.cfg.Accounts, c.Username, c.Password)
+		return byPassword(l.accounts(), c.Username, c.Password)
 	})
 	if err != nil {
 		writeFault(w, at, loginFault(w, err))
@@ -170,8 +180,8 @@ func (l *Logins) soapLogin(w http.ResponseWriter, r *http.Request, at endpoint, 
 	service := public + "/services/Soap/"
 	fmt.Fprintf(&b, `<loginResponse><result><metadataServerUrl>%sm/%s/%s</metadataServerUrl><passwordExpired>false</passwordExpired><sandbox>%t</sandbox>`,
 		service, at.version, who.orgID, who.sandbox)
-	fmt.Fprintf(&b, `<serverUrl>%s%s/%s/%s</serverUrl><sessionId>%s</sessionId><userId>%s</userId><userInfo>`,
-		service, at.letter, at.version, who.orgID, l.issue(account, who), who.userID)
+	fmt.Fprintf(&b, `<serverUrl>%s%s/%s/%s%s</serverUrl><sessionId>%s</sessionId><userId>%s</userId><userInfo>`,
+		service, at.letter, at.version, who.orgID, at.packages, l.issue(account, who), who.userID)
 	who.write(&b, l.cfg.TTL)
 	b.WriteString(`</userInfo></result></loginResponse>`)
 	writeEnvelope(w, http.StatusOK, at.namespace(), "", b.Bytes())

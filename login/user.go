@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,6 +40,7 @@ type element struct {
 type users struct {
 	tokens    Tokens
 	transport http.RoundTripper
+	lowest    string   // Config.MinAPIVersion
 	known     sync.Map // userKey → *user
 }
 
@@ -75,7 +77,7 @@ func (u *users) ask(ctx context.Context, subject, version string) (found *user, 
 		if err != nil {
 			return nil, false, err
 		}
-		found, err := u.askSOAP(ctx, token, version)
+		found, err := u.askSOAPAt(ctx, token, version)
 		whole = err == nil || token.JWT()
 		if err != nil {
 			found, err = u.askIdentity(ctx, token)
@@ -88,6 +90,28 @@ func (u *users) ask(ctx context.Context, subject, version string) (found *user, 
 }
 
 var errTokenRefused = errors.New("the token was refused by Salesforce")
+
+// earlyInfo are the children of userInfo that each API version from 21.0 has.
+var earlyInfo = []string{
+	"accessibilityMode", "currencySymbol", "orgAttachmentFileSizeLimit", "orgDefaultCurrencyIsoCode", "orgDisallowHtmlAttachments",
+	"orgHasPersonAccounts", "organizationId", "organizationMultiCurrency", "organizationName", "profileId", "roleId", "sessionSecondsValid",
+	"userDefaultCurrencyIsoCode", "userEmail", "userFullName", "userId", "userLanguage", "userLocale", "userName", "userTimeZone", "userType", "userUiSkin",
+}
+
+// askSOAPAt asks at an API version. Where Salesforce refuses it and it is below
+// the lowest to ask for, that one's answer is cut to what the old one may have:
+// a client that is built from an old WSDL may take nothing else.
+func (u *users) askSOAPAt(ctx context.Context, token *auth.Token, version string) (*user, error) {
+	found, err := u.askSOAP(ctx, token, version)
+	if err == nil || errors.Is(err, errTokenRefused) || len(version) != len(u.lowest) || version >= u.lowest {
+		return found, err
+	}
+	if found, err = u.askSOAP(ctx, token, u.lowest); err != nil {
+		return nil, err
+	}
+	found.info = slices.DeleteFunc(found.info, func(e element) bool { return !slices.Contains(earlyInfo, e.XMLName.Local) })
+	return found, nil
+}
 
 // askSOAP asks by SOAP getUserInfo(), whose answer has what login()'s has.
 func (u *users) askSOAP(ctx context.Context, token *auth.Token, version string) (*user, error) {

@@ -153,3 +153,11 @@ func TestAnswerToFailures(t *testing.T) {
 		})
 	}
 }
+
+// Some clients find the fields of an error by their place.
+func TestErrorHasSalesforcesOrder(t *testing.T) {
+	r := start(t, proxy.Config{Tokens: newTokens("http://localhost:1")})
+	if got := r.send(t, "GET", "/secur/frontdoor.jsp", nil); !strings.HasPrefix(got.body, `[{"message":"`) || !strings.HasSuffix(got.body, `,"errorCode":"PROXY_PATH_NEVER_ALLOWED"}]`) {
+		t.Errorf("answer = %s, want message before errorCode", got.body)
+	}
+}

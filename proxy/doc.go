@@ -10,6 +10,7 @@
 //	                  logout() are answered here
 //	  → identify      credential → client, and so the subject       identify.go
 //	  → admit         path, method                                  admit.go, path.go
+//	  → raise         an API version that is too old → a newer one  version.go
 //	  → keep          read the body whole, or enough for a replay   body.go
 //	  → rewrite       strip what is not Salesforce's business       rewrite.go
 //	  → transport     token and instance on; if Salesforce refuses  transport.go

@@ -20,7 +20,7 @@ var (
 func (p *Proxy) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case len(p.cfg.Clients) == 0 && !p.cfg.AnyHost && r.Host != "" && !p.ownHost(r.Host):
+		case p.clients.Load().open && !p.cfg.AnyHost && r.Host != "" && !p.ownHost(r.Host):
 			p.refuse(w, r, http.StatusForbidden, "PROXY_WRONG_HOST", errHost)
 		case p.crossSite(r):
 			p.refuse(w, r, http.StatusForbidden, "PROXY_CROSS_SITE", errCrossSite)

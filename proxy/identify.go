@@ -61,13 +61,26 @@ func (p *Proxy) answerOAuth(next http.Handler) http.Handler {
 	})
 }
 
+// clients are those who may use the proxy.
+type clients struct {
+	list []Client
+	open bool // there are none, and whoever reaches the proxy may use it
+}
+
+// SetClients replaces [Config.Clients] while the proxy is in use: a request
+// sees the old ones or the new ones. Unlike in Config, no clients means that
+// nobody may use the proxy: one that has asked for credentials is never opened.
+// It keeps the slice, which is not to be changed any more.
+func (p *Proxy) SetClients(list []Client) { p.clients.Store(&clients{list: list}) }
+
 // identify finds the client that a request's credential belongs to. Without
 // configured clients everybody is the same nameless one.
 func (p *Proxy) identify(next http.Handler) http.Handler {
 	anyone := &Client{Subject: p.cfg.Subject}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ex := exchangeOf(r.Context())
-		if len(p.cfg.Clients) == 0 {
+		known := p.clients.Load()
+		if known.open {
 			ex.client = anyone
 			next.ServeHTTP(w, r)
 			return
@@ -76,7 +89,7 @@ func (p *Proxy) identify(next http.Handler) http.Handler {
 		if ex.envelope != nil && ex.envelope.session != "" {
 			presented = append(presented, ex.envelope.session)
 		}
-		switch ex.client = p.clientOf(presented); {
+		switch ex.client = p.clientOf(known.list, presented); {
 		case ex.client != nil:
 			next.ServeHTTP(w, r)
 		case p.cfg.Logins != nil && slices.ContainsFunc(presented, isSession):
@@ -91,30 +104,30 @@ func (p *Proxy) identify(next http.Handler) http.Handler {
 
 // clientOf returns the client that one of the credentials, API key or session,
 // belongs to, or nil. Keys are compared with every client's, in constant time.
-func (p *Proxy) clientOf(presented []string) *Client {
+func (p *Proxy) clientOf(list []Client, presented []string) *Client {
 	var found *Client
 	for _, credential := range presented {
 		sum := sha256.Sum256([]byte(credential))
-		for i := range p.cfg.Clients {
-			if subtle.ConstantTimeCompare(sum[:], p.cfg.Clients[i].APIKey[:]) == 1 {
-				found = &p.cfg.Clients[i]
+		for i := range list {
+			if subtle.ConstantTimeCompare(sum[:], list[i].APIKey[:]) == 1 {
+				found = &list[i]
 			}
 		}
 		if found == nil && p.cfg.Logins != nil && isSession(credential) {
-			found = p.clientOfSession(credential)
+			found = p.clientOfSession(list, credential)
 		}
 	}
 	return found
 }
 
-func (p *Proxy) clientOfSession(session string) *Client {
+func (p *Proxy) clientOfSession(list []Client, session string) *Client {
 	name, err := p.cfg.Logins.Client(session)
 	if err != nil {
 		return nil
 	}
-	for i := range p.cfg.Clients {
-		if p.cfg.Clients[i].Name == name {
-			return &p.cfg.Clients[i]
+	for i := range list {
+		if list[i].Name == name {
+			return &list[i]
 		}
 	}
 	return nil

@@ -68,6 +68,9 @@ func (p *Proxy) logExchange(ex *exchange, rec *recorder, whole bool) {
 	if ex.token != nil {
 		attrs = append(attrs, slog.String("instance", ex.token.InstanceURL.Host))
 	}
+	if ex.raisedFrom != "" {
+		attrs = append(attrs, slog.String("asked_for", ex.raisedFrom))
+	}
 	if ex.replayed {
 		attrs = append(attrs, slog.Bool("replayed", true))
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sfproxy/sfproxy/auth"
@@ -42,7 +43,7 @@ type Config struct {
 	// Clients. Required then.
 	Subject string
 	// Clients may use the proxy, and nobody else. Without any, whoever reaches
-	// it may.
+	// it may. See [Proxy.SetClients].
 	Clients []Client
 	// Logins is for clients that log in. Default: none can.
 	Logins Logins
@@ -56,6 +57,13 @@ type Config struct {
 	// AllowPaths are the path prefixes that are forwarded. Default:
 	// DefaultAllowPaths.
 	AllowPaths []string
+	// MinAPIVersion, such as "60.0", is the lowest API version that the org is
+	// asked for: requests for a lower one go to it. Default: any version is
+	// asked for.
+	MinAPIVersion string
+	// OnRaised is called for each request that MinAPIVersion changed, with the
+	// client's name. Default: not.
+	OnRaised func(client string)
 	// ReplayBuffer is how many bytes of a request body are kept for a replay.
 	ReplayBuffer int64
 	// Logger gets a line a request at debug, failures at warn. Default: none.
@@ -64,9 +72,12 @@ type Config struct {
 
 // Proxy is the main flow as an [http.Handler]. Safe for concurrent use.
 type Proxy struct {
-	cfg     Config
-	logger  *slog.Logger
-	handler http.Handler
+	cfg        Config
+	minVersion int      // the number of MinAPIVersion; 0 for none
+	raised     sync.Map // raisedAPI → nothing: what the log has told of
+	logger     *slog.Logger
+	handler    http.Handler
+	clients    atomic.Pointer[clients] // of now; a request asks for them once
 }
 
 // ErrAllowPath says that one of Config.AllowPaths can never be forwarded.
@@ -90,10 +101,15 @@ func New(cfg Config) (*Proxy, error) {
 			return nil, fmt.Errorf("%w: %q", ErrAllowPath, allowed)
 		}
 	}
+	minVersion, err := parseVersion(cfg.MinAPIVersion)
+	if err != nil {
+		return nil, err
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	p := &Proxy{cfg: cfg, logger: cfg.Logger}
+	p := &Proxy{cfg: cfg, minVersion: minVersion, logger: cfg.Logger}
+	p.clients.Store(&clients{list: cfg.Clients, open: len(cfg.Clients) == 0})
 	reverse := &httputil.ReverseProxy{
 		Rewrite:        rewrite,
 		Transport:      &transport{base: cfg.Transport, tokens: cfg.Tokens, logger: cfg.Logger},
@@ -102,7 +118,7 @@ func New(cfg Config) (*Proxy, error) {
 		BufferPool:     new(bufferPool),
 		ErrorLog:       slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
 	}
-	p.handler = p.observe(p.guard(p.answerOAuth(p.readEnvelope(p.identify(p.admit(p.keep(reverse)))))))
+	p.handler = p.observe(p.guard(p.answerOAuth(p.readEnvelope(p.identify(p.admit(p.raise(p.keep(reverse))))))))
 	return p, nil
 }
 
@@ -120,6 +136,9 @@ type exchange struct {
 	body      *body     // nil if the request has none
 	bodyWhole bool      // all of it is kept
 	envelope  *envelope // of a SOAP request, else nil
+
+	raisedFrom string // the API version in the path, if it was too low
+	raisedPath string // the raw path with a higher one
 
 	inbound  *http.Request
 	token    *auth.Token // the one that the answer was got with

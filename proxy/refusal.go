@@ -93,8 +93,8 @@ func isIdentity(path string) bool {
 
 // restFault is one error of a REST API, as JSON or as XML.
 type restFault struct {
-	Code    string `json:"errorCode" xml:"errorCode"`
 	Message string `json:"message" xml:"message"`
+	Code    string `json:"errorCode" xml:"errorCode"`
 }
 
 // sessionFault reads a REST API's 401. The shape must be Salesforce's: a class

@@ -52,13 +52,17 @@ func rewrite(pr *httputil.ProxyRequest) {
 }
 
 // setTarget makes Salesforce see the path and the query that the client sent,
-// byte for byte but for credentials. ReverseProxy has dropped the parts of the
-// query that it could not parse, for the sake of proxies that decide by the
-// query; ours does not.
+// byte for byte but for credentials and an API version that is too low.
+// ReverseProxy has dropped the parts of the query that it could not parse, for
+// the sake of proxies that decide by the query; ours does not.
 func setTarget(out *url.URL, in *http.Request) {
+	ex := exchangeOf(in.Context())
 	rawPath, rawQuery, _ := rawTarget(in)
+	if ex.raisedPath != "" {
+		rawPath = ex.raisedPath
+	}
 	out.RawQuery = rawQuery
-	if takesCredentials(exchangeOf(in.Context()).path) {
+	if takesCredentials(ex.path) {
 		out.RawQuery = dropParameters(rawQuery, isCredential)
 	}
 	// An opaque URL is written as it is. One that begins with two slashes would

@@ -73,8 +73,12 @@ func (p *Proxy) keepEnvelope(ex *exchange, r *http.Request) error {
 		return errSOAPCoded
 	}
 	stripHeaders(r.Trailer)
-	ex.body = &body{source: source, trailer: r.Trailer, limit: max(p.cfg.ReplayBuffer, maxEnvelopeHead)}
-	if ex.bodyWhole, err = ex.body.fill(r.ContentLength, maxEnvelopeHead); err != nil {
+	ex.body = &body{source: &envelopeTail{source: source}, trailer: r.Trailer, limit: max(p.cfg.ReplayBuffer, maxEnvelopeHead)}
+	ex.bodyWhole, err = ex.body.fill(r.ContentLength, maxEnvelopeHead)
+	switch {
+	case errors.Is(err, errAfterBody):
+		return errAfterBody
+	case err != nil:
 		return errBrokenBody
 	}
 	ex.envelope, err = scanEnvelope(ex.body.beginning())

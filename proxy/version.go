@@ -1,0 +1,85 @@
+package proxy
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// versionedPath is a path with an API version in its plain form, as Salesforce's
+// clients write it. Classes in Apex have none: theirs is in the org.
+var versionedPath = regexp.MustCompile(`^/services/(?:data/v|Soap/[ucmTs]/|async/)([1-9][0-9]?)\.[0-9](?:/|$)|^/cometd/([1-9][0-9]?)\.[0-9](?:/|$)`)
+
+// parseVersion returns the number of an API version such as "60.0", 0 for "".
+func parseVersion(version string) (int, error) {
+	if version == "" {
+		return 0, nil
+	}
+	number, err := strconv.Atoi(strings.TrimSuffix(version, ".0"))
+	if err != nil || number < 1 || version != strconv.Itoa(number)+".0" {
+		return 0, fmt.Errorf("proxy: MinAPIVersion %q is not a version such as 60.0", version)
+	}
+	return number, nil
+}
+
+// raise sends requests for an API version that the org has retired, or soon
+// will, to the lowest one that it is to be asked for. Nothing else of the path
+// changes, so what admit has decided holds.
+func (p *Proxy) raise(next http.Handler) http.Handler {
+	if p.minVersion == 0 {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rawPath, _, _ := rawTarget(r)
+		if from, to, number := findVersion(rawPath); from > 0 && number < p.minVersion {
+			ex := exchangeOf(r.Context())
+			ex.raisedFrom = rawPath[from:to]
+			ex.raisedPath = rawPath[:from] + p.cfg.MinAPIVersion + rawPath[to:]
+			p.sayRaised(ex, apiOf(rawPath))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// sayRaised tells the operator of a request that was raised: each by count, and
+// the first of a client and an API in the log.
+func (p *Proxy) sayRaised(ex *exchange, api string) {
+	if p.cfg.OnRaised != nil {
+		p.cfg.OnRaised(ex.client.Name)
+	}
+	if _, again := p.raised.LoadOrStore(raisedAPI{ex.client.Name, api}, nil); again {
+		return
+	}
+	p.logger.Warn("the app's API version is below SF_MIN_API_VERSION and was raised",
+		"request_id", ex.id, "client", ex.client.Name, "api", api, "asked_for", ex.raisedFrom, "gets", p.cfg.MinAPIVersion,
+		"hint", "answers may differ from what the app was made for; this is said once for a client and an API")
+}
+
+// raisedAPI is an API that a client asks for in too low a version.
+type raisedAPI struct{ client, name string }
+
+// findVersion returns where in a raw path the API version stands and its
+// number, before the dot; from is 0 if there is none.
+func findVersion(rawPath string) (from, to, number int) {
+	match := versionedPath.FindStringSubmatchIndex(rawPath)
+	if match == nil {
+		return 0, 0, 0
+	}
+	from, to = max(match[2], match[4]), max(match[3], match[5])
+	number, _ = strconv.Atoi(rawPath[from:to])
+	return from, to + len(".0"), number
+}
+
+// apiOf names the API of a path for a person.
+func apiOf(rawPath string) string {
+	for _, api := range []struct{ prefix, name string }{
+		{"/services/data", "REST"}, {"/services/Soap", "SOAP"}, {"/services/async", "Bulk 1.0"},
+	} {
+		if within(rawPath, api.prefix) {
+			return api.name
+		}
+	}
+	return "CometD"
+}

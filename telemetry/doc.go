@@ -1,3 +1,3 @@
 // Package telemetry is what an operator sees of the program: its log, and the
-// admin port with liveness and readiness.
+// admin port with liveness, readiness and metrics.
 package telemetry

@@ -1,0 +1,137 @@
+package telemetry
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus" // metrics in the form that every monitoring reads
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/sfproxy/sfproxy/auth"
+)
+
+// KeyResult is what has become of a key that was read while the proxy ran.
+type KeyResult string
+
+// What may become of a key.
+const (
+	KeyAccepted   KeyResult = "accepted"   // the org took it, and it is in use
+	KeyRefused    KeyResult = "refused"    // the org did not take it
+	KeyUnreadable KeyResult = "unreadable" // the file holds no key that can be used
+)
+
+// ReloadResult is what has become of files that were read again.
+type ReloadResult string
+
+// What may become of a reload.
+const (
+	ReloadApplied   ReloadResult = "applied"   // something has changed and is in use
+	ReloadUnchanged ReloadResult = "unchanged" // nothing that matters has changed
+	ReloadRefused   ReloadResult = "refused"   // something is wrong, and what was in use stays
+)
+
+// Metrics are the numbers that an operator's monitoring reads. All labels have
+// few values, none of which a client can make up. Safe for concurrent use.
+type Metrics struct {
+	registry    *prometheus.Registry
+	keyChanges  *prometheus.CounterVec
+	reloads     *prometheus.CounterVec
+	pending     prometheus.Gauge
+	certificate *prometheus.GaugeVec // without labels: it is there or not
+	raised      *prometheus.CounterVec
+	grants      *prometheus.CounterVec
+}
+
+// NewMetrics returns Metrics of a program of that version, all at zero.
+func NewMetrics(version string) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		keyChanges: counter("key_changes_total", "Private keys that came while the proxy ran: taken by the org (accepted), "+
+			"not taken (refused), or not usable (unreadable).", "result"),
+		reloads: counter("config_reloads_total", "Times that the files of keys and credentials were read again: "+
+			"something new is in use (applied), nothing is new (unchanged), or something is wrong and the old stays (refused).", "result"),
+		pending: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "key_pending",
+			Help: "1 while a new private key waits for the org to take it and another one is in use, else 0."}),
+		certificate: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "certificate_expiry_timestamp_seconds",
+			Help: "When the certificate of the private key expires, in seconds since 1970; absent where no certificate is known."}, nil),
+		raised: counter("api_version_raised_requests_total", "Requests that went to SF_MIN_API_VERSION "+
+			"because they were for a lower API version.", "client"),
+		grants: counter("grants_total", "Requests for an access token at the login host: answered with one (granted), "+
+			"refused for good (refused), or failed in a way that may pass (failed).", "result"),
+	}
+	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "build_info",
+		Help: "Always 1; the label is the version of the program."}, []string{"version"})
+	build.WithLabelValues(version).Set(1)
+	for _, r := range []KeyResult{KeyAccepted, KeyRefused, KeyUnreadable} {
+		m.keyChanges.WithLabelValues(string(r)) // so that a rate knows of the first one
+	}
+	for _, r := range []ReloadResult{ReloadApplied, ReloadUnchanged, ReloadRefused} {
+		m.reloads.WithLabelValues(string(r))
+	}
+	for _, result := range []string{"granted", "refused", "failed"} {
+		m.grants.WithLabelValues(result)
+	}
+	m.registry.MustRegister(build, m.keyChanges, m.reloads, m.pending, m.certificate, m.raised, m.grants,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+const namespace = "sfproxy"
+
+func counter(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+}
+
+// Handler serves the metrics in the text form of Prometheus or in OpenMetrics,
+// as the request asks.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+}
+
+// Gatherer returns where all metrics are to be had.
+func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
+
+// KeyChanged counts a new key.
+func (m *Metrics) KeyChanged(r KeyResult) { m.keyChanges.WithLabelValues(string(r)).Inc() }
+
+// Reloaded counts a reload.
+func (m *Metrics) Reloaded(r ReloadResult) { m.reloads.WithLabelValues(string(r)).Inc() }
+
+// KeyPending says whether a new key waits for the org to take it.
+func (m *Metrics) KeyPending(waits bool) {
+	m.pending.Set(0)
+	if waits {
+		m.pending.Set(1)
+	}
+}
+
+// CertificateExpires says when the certificate does; the zero time stands for
+// no certificate.
+func (m *Metrics) CertificateExpires(at time.Time) {
+	if at.IsZero() {
+		m.certificate.Reset()
+		return
+	}
+	m.certificate.WithLabelValues().Set(float64(at.Unix()))
+}
+
+// APIVersionRaised counts a request of a client, by its configured name.
+func (m *Metrics) APIVersionRaised(client string) { m.raised.WithLabelValues(client).Inc() }
+
+// CountGrants returns grant with its results counted.
+func (m *Metrics) CountGrants(grant auth.GrantFunc) auth.GrantFunc {
+	return func(ctx context.Context, subject string) (*auth.Token, error) {
+		token, err := grant(ctx, subject)
+		switch {
+		case err == nil:
+			m.grants.WithLabelValues("granted").Inc()
+		case auth.IsPermanent(err):
+			m.grants.WithLabelValues("refused").Inc()
+		default:
+			m.grants.WithLabelValues("failed").Inc()
+		}
+		return token, err
+	}
+}

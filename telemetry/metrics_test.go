@@ -1,0 +1,140 @@
+package telemetry_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/sfproxy/sfproxy/auth"
+	"github.com/sfproxy/sfproxy/telemetry"
+)
+
+var update = flag.Bool("update", false, "write the table in docs/metrics.md")
+
+// newMetrics returns metrics each of which has a value.
+func newMetrics(t *testing.T) *telemetry.Metrics {
+	t.Helper()
+	m := telemetry.NewMetrics("v1.2.3")
+	m.KeyChanged(telemetry.KeyRefused)
+	m.Reloaded(telemetry.ReloadApplied)
+	m.KeyPending(true)
+	m.CertificateExpires(time.Unix(1_900_000_000, 0))
+	m.APIVersionRaised("billing")
+	for _, err := range []error{nil, &auth.GrantError{Permanent: true}, errors.New("no route")} {
+		grant := m.CountGrants(func(context.Context, string) (*auth.Token, error) { return nil, err })
+		if _, got := grant(t.Context(), "user"); got != err {
+			t.Errorf("the counted grant returns %v, want %v", got, err)
+		}
+	}
+	return m
+}
+
+func TestMetricsPage(t *testing.T) {
+	m := newMetrics(t)
+	admin := telemetry.NewAdmin(&telemetry.Health{Outcome: func() auth.Outcome { return auth.Outcome{} }}, m)
+	page := func(path string) string {
+		w := httptest.NewRecorder()
+		admin.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		if w.Code != http.StatusOK {
+			t.Errorf("%s = %d, want 200", path, w.Code)
+		}
+		return w.Body.String()
+	}
+	text := page("/metrics")
+	for _, want := range []string{
+		`sfproxy_build_info{version="v1.2.3"} 1`,
+		`sfproxy_key_changes_total{result="accepted"} 0`,
+		`sfproxy_key_changes_total{result="refused"} 1`,
+		`sfproxy_key_changes_total{result="unreadable"} 0`,
+		`sfproxy_config_reloads_total{result="applied"} 1`,
+		`sfproxy_config_reloads_total{result="unchanged"} 0`,
+		`sfproxy_key_pending 1`,
+		`sfproxy_certificate_expiry_timestamp_seconds 1.9e+09`,
+		`sfproxy_api_version_raised_requests_total{client="billing"} 1`,
+		`sfproxy_grants_total{result="granted"} 1`,
+		`sfproxy_grants_total{result="refused"} 1`,
+		`sfproxy_grants_total{result="failed"} 1`,
+		`go_goroutines `,
+		`process_open_fds `,
+	} {
+		if !strings.Contains(text, "\n"+want) {
+			t.Errorf("/metrics has no line %s", want)
+		}
+	}
+	page("/healthz")
+
+	m.KeyPending(false)
+	m.CertificateExpires(time.Time{})
+	text = page("/metrics")
+	if !strings.Contains(text, "\nsfproxy_key_pending 0\n") || strings.Contains(text, "\nsfproxy_certificate_expiry") {
+		t.Errorf("/metrics does not say that no key is pending and no certificate known:\n%s", text)
+	}
+}
+
+func TestMetricsFollowTheConventions(t *testing.T) {
+	problems, err := testutil.GatherAndLint(newMetrics(t).Gatherer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+// TestMetricsAreDocumented compares docs/metrics.md with the metrics there are.
+func TestMetricsAreDocumented(t *testing.T) {
+	const path, begin, end = "../docs/metrics.md", "| metric | type | labels | meaning |\n", "\n\n"
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(content), begin)
+	got, after, ended := strings.Cut(rest, end)
+	if !found || !ended {
+		t.Fatalf("%s has no table", path)
+	}
+	want := metricsTable(t)
+	if *update {
+		if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if got != want {
+		t.Errorf("the table of %s is out of date (go test ./telemetry -update writes it); it should be\n%s", path, want)
+	}
+}
+
+func metricsTable(t *testing.T) string {
+	t.Helper()
+	families, err := newMetrics(t).Gatherer().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := []string{"| --- | --- | --- | --- |"}
+	for _, family := range families {
+		if strings.HasPrefix(family.GetName(), "sfproxy_") {
+			rows = append(rows, fmt.Sprintf("| `%s` | %s | %s | %s |", family.GetName(),
+				strings.ToLower(family.GetType().String()), labelsOf(family), family.GetHelp()))
+		}
+	}
+	return strings.Join(rows, "\n")
+}
+
+func labelsOf(family *dto.MetricFamily) string {
+	var names []string
+	for _, label := range family.GetMetric()[0].GetLabel() {
+		names = append(names, "`"+label.GetName()+"`")
+	}
+	return strings.Join(names, ", ")
+}

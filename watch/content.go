@@ -1,0 +1,48 @@
+package watch
+
+import (
+	"crypto/sha256"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// content stands for what is in a file, or for why nothing can be read. It does
+// not hold what it stands for, which may be a secret.
+type content struct {
+	sum   [sha256.Size]byte
+	fault string
+}
+
+// maxContent is how much of a file is looked at, in bytes.
+const maxContent = 1 << 20
+
+// contentOf reads the file at path. What is not a regular file is left alone:
+// reading a pipe takes away what is in it, or waits.
+func contentOf(path string) content {
+	info, err := os.Stat(path)
+	if err != nil {
+		return faultOf(err)
+	}
+	if !info.Mode().IsRegular() {
+		return content{fault: "not a regular file"}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return faultOf(err)
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, io.LimitReader(f, maxContent)); err != nil {
+		return faultOf(err)
+	}
+	return content{sum: [sha256.Size]byte(h.Sum(nil))}
+}
+
+func faultOf(err error) content {
+	if errors.Is(err, fs.ErrNotExist) {
+		return content{fault: "missing"}
+	}
+	return content{fault: err.Error()}
+}

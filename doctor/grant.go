@@ -1,0 +1,97 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/sfproxy/sfproxy/auth"
+)
+
+// grant asks for a token as the proxy does. A refusal is explained, and where
+// it is about the audience, the others are tried: if one is accepted, the
+// checks that follow go on with its token.
+func (x *examination) grant(ctx context.Context) Result {
+	cfg := x.cfg.Org
+	cfg.Key, cfg.Transport = x.cfg.Key.Signer, x.cfg.Transport
+	token, err := grantWith(ctx, cfg, x.cfg.Subject)
+	if err == nil {
+		x.token = token
+		return passed("%s got a token with the consumer key %s", x.cfg.Subject, shortened(cfg.ConsumerKey))
+	}
+	if next := x.cfg.NextKey; auth.IsKeyRefusal(err) && next.Signer != nil {
+		cfg.Key = next.Signer
+		if x.token, _ = grantWith(ctx, cfg, x.cfg.Subject); x.token != nil {
+			return warning("the org refuses the key of %s, and takes that of %s", x.cfg.Key.Source, next.Source).
+				fix("put the next key in the place of the first: that ends the rotation")
+		}
+	}
+	entry, explained := auth.Explain(err)
+	if !explained {
+		return failed("%s", foreign(err.Error())).fix("see that what keeps the key can sign with it: the command, the token or its PIN")
+	}
+	r := failed("%s: %s", entry.Meaning, foreign(err.Error()))
+	switch entry.ID {
+	case "user-not-approved":
+		return x.approvals(r.explained(entry))
+	case "audience-invalid":
+		if audience := x.findAudience(ctx, cfg); audience != "" {
+			r.usable = true
+			return r.fix("set SF_AUDIENCE=" + audience + ", which the org accepts: the checks below go on with it")
+		}
+	}
+	return r.explained(entry)
+}
+
+func grantWith(ctx context.Context, cfg auth.OrgConfig, subject string) (*auth.Token, error) {
+	org, err := auth.NewOrg(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return org.Grant(ctx, subject)
+}
+
+// findAudience tries the other audiences and returns the one that gets a token,
+// which it keeps.
+func (x *examination) findAudience(ctx context.Context, cfg auth.OrgConfig) string {
+	tried := cmp.Or(cfg.Audience, auth.Audience(cfg.LoginURL))
+	for _, audience := range audiences(cfg.LoginURL, tried) {
+		cfg.Audience = audience
+		token, err := grantWith(ctx, cfg, x.cfg.Subject)
+		if err == nil {
+			x.token = token
+			return audience
+		}
+	}
+	return ""
+}
+
+// approvals fills in both ways to approve the user: the admin's, which the
+// catalogue has, and the user's own, by a URL that holds the consumer key.
+func (x *examination) approvals(r Result) Result {
+	for i, remedy := range r.Remedies {
+		if remedy.Cause == auth.SelfApproval {
+			r.Remedies[i].Fix = fmt.Sprintf("approve the app once in a browser, logged in as %s: %s", foreign(x.cfg.Subject), x.approvalURL())
+			r.Remedies[i].Where = []string{
+				"The redirect_uri must be one of the app's callback URLs (another one: --callback URL); the page that it ends on does not matter.",
+				"The app must have the scope \"Perform requests at any time (refresh_token, offline_access)\".",
+			}
+		}
+	}
+	return r
+}
+
+// approvalURL is where a user approves the app (web server flow, RFC 6749
+// section 4.1.1). The code that it ends with is not used.
+func (x *examination) approvalURL() string {
+	return strings.TrimRight(x.cfg.Org.LoginURL.String(), "/") + "/services/oauth2/authorize?response_type=code" +
+		"&client_id=" + url.QueryEscape(x.cfg.Org.ConsumerKey) + "&redirect_uri=" + url.QueryEscape(x.cfg.Callback)
+}
+
+// shortened returns enough of a consumer key to tell it from others.
+func shortened(consumerKey string) string {
+	r := []rune(consumerKey)
+	return foreign(string(r[:min(8, len(r)/2)])) + "…"
+}

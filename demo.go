@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sfproxy/sfproxy/devorg"
+	"github.com/sfproxy/sfproxy/key"
 	"github.com/sfproxy/sfproxy/telemetry"
 )
 
@@ -47,13 +48,13 @@ PROXY_* and LOG_* variables apply; SF_* and PROXY_CLIENT_* variables do not.`,
 }
 
 func demo(ctx context.Context, environ []string, stdout, stderr io.Writer) error {
-	pair, err := newKeyPair("sfproxy demo")
+	pair, err := key.Generate(key.Template{CommonName: "sfproxy demo", Bits: 2048, Life: days(1)})
 	if err != nil {
 		return err
 	}
 	org, err := devorg.Start(devorg.Config{
 		ConsumerKey: demoConsumerKey,
-		Certificate: pair.certificate,
+		Certificate: pair.Certificate(),
 		Users:       []string{demoUser},
 		TokenTTL:    demoOrgTTL,
 	})
@@ -70,7 +71,7 @@ func demo(ctx context.Context, environ []string, stdout, stderr io.Writer) error
 		return err
 	}
 	logger := telemetry.NewLogger(stderr, cfg.Log.Level, cfg.Log.Format)
-	return serve(ctx, cfg, logger, func(addr net.Addr) {
+	return serve(ctx, cfg, nil, logger, func(addr net.Addr) {
 		scheme := "http"
 		if cfg.Proxy.TLSCertFile != "" {
 			scheme = "https"
@@ -82,8 +83,8 @@ func demo(ctx context.Context, environ []string, stdout, stderr io.Writer) error
 // demoEnviron returns environ with the demo's SF_* variables in the place of
 // the user's, and with free ports where the user named none and the usual ones
 // are taken.
-func demoEnviron(environ []string, loginURL string, pair *keyPair) ([]string, error) {
-	key, err := pair.keyPEM()
+func demoEnviron(environ []string, loginURL string, pair *key.Key) ([]string, error) {
+	private, err := pair.EncodePrivate(nil)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +92,7 @@ func demoEnviron(environ []string, loginURL string, pair *keyPair) ([]string, er
 		"SF_LOGIN_URL="+loginURL,
 		"SF_CLIENT_ID="+demoConsumerKey,
 		"SF_USERNAME="+demoUser,
-		"SF_JWT_KEY="+string(key),
+		"SF_JWT_KEY="+string(private),
 		"SF_TOKEN_TTL="+demoTokenTTL.String())
 	for name, usual := range map[string]string{"PROXY_LISTEN": "127.0.0.1:8080", "PROXY_ADMIN_LISTEN": "127.0.0.1:8081"} {
 		isNamed := slices.ContainsFunc(environ, func(v string) bool { return strings.HasPrefix(v, name+"=") })

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sfproxy/sfproxy/devorg"
+	"github.com/sfproxy/sfproxy/key"
 	"github.com/sfproxy/sfproxy/telemetry"
 )
 
@@ -101,11 +102,11 @@ func (o *devorgOptions) run(cmd *cobra.Command) error {
 func (o *devorgOptions) authority(certificateFile string) error {
 	keyFile := filepath.Join(o.dir, "ca.key")
 	if _, err := os.Stat(keyFile); errors.Is(err, os.ErrNotExist) {
-		certificate, key, err := devorg.NewAuthority()
+		certificate, private, err := devorg.NewAuthority()
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(writeFile(certificateFile, certificate, 0o644), writeFile(keyFile, key, 0o600)); err != nil {
+		if err := replaceFiles([]outputFile{{certificateFile, certificate, 0o644}, {keyFile, private, 0o600}}); err != nil {
 			return err
 		}
 	}
@@ -149,33 +150,15 @@ func (o *devorgOptions) register() (keyFile string, err error) {
 	return keyFile, nil
 }
 
-// makeKeyFiles writes a new key pair; the key last, since its presence says
-// that both are there.
+// makeKeyFiles writes a new key pair.
 func makeKeyFiles(keyFile, certificateFile string) error {
-	pair, err := newKeyPair("sfproxy devorg")
+	pair, err := key.Generate(key.Template{CommonName: "sfproxy devorg", Bits: 2048, Life: days(appDays)})
 	if err != nil {
 		return err
 	}
-	key, err := pair.keyPEM()
+	files, err := keyPairFiles(pair, keyFile, certificateFile)
 	if err != nil {
 		return err
 	}
-	if err := writeFile(certificateFile, pair.certificatePEM(), 0o644); err != nil {
-		return err
-	}
-	return writeFile(keyFile, key, 0o600)
-}
-
-// writeFile replaces a file as a whole: whoever reads it sees the old or the new.
-func writeFile(name string, data []byte, mode os.FileMode) error {
-	temporary, err := os.CreateTemp(filepath.Dir(name), ".sfproxy-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temporary.Name())
-	_, err = temporary.Write(data)
-	if err = errors.Join(err, temporary.Chmod(mode), temporary.Close()); err != nil {
-		return err
-	}
-	return os.Rename(temporary.Name(), name)
+	return replaceFiles(files)
 }

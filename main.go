@@ -70,7 +70,7 @@ and puts them on the app's requests.
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(serve, newDemoCommand(environ), newDevorgCommand(), newTokenCommand(environ), newHealthCommand(environ), newVersionCommand())
+	root.AddCommand(serve, newDemoCommand(environ), newDevorgCommand(), newTokenCommand(environ), newDoctorCommand(environ), newKeygenCommand(), newHealthCommand(environ), newVersionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	withVariables(root, "SF_", "PROXY_", "LOG_")
 	return root

@@ -33,7 +33,7 @@ func newServeCommand(environ []string) *cobra.Command {
 				return err
 			}
 			logger := telemetry.NewLogger(cmd.ErrOrStderr(), cfg.Log.Level, cfg.Log.Format)
-			return serve(cmd.Context(), cfg, logger, nil)
+			return serve(cmd.Context(), cfg, environ, logger, nil)
 		},
 	}
 	withVariables(cmd, "SF_", "PROXY_", "LOG_")
@@ -48,13 +48,16 @@ type server struct {
 	health  *telemetry.Health
 	proxy   *http.Server
 	admin   *http.Server // nil for none
+	reload  *reloader    // nil for none
 }
 
 // serve runs the proxy until ctx ends, then lets the requests in flight finish.
-// listening, if not nil, is called with the proxy's address once it accepts.
-func serve(ctx context.Context, cfg *config.Config, logger *slog.Logger, listening func(net.Addr)) error {
+// environ is what cfg was made of, nil if the files that it names are not to be
+// followed. listening, if not nil, is called with the proxy's address once it
+// accepts.
+func serve(ctx context.Context, cfg *config.Config, environ []string, logger *slog.Logger, listening func(net.Addr)) error {
 	logWarnings(logger, cfg)
-	s, err := newServer(cfg, logger)
+	s, err := newServer(cfg, environ, logger)
 	if err != nil {
 		return err
 	}
@@ -68,16 +71,12 @@ func logWarnings(logger *slog.Logger, cfg *config.Config) {
 	}
 }
 
-func newServer(cfg *config.Config, logger *slog.Logger) (*server, error) {
+func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*server, error) {
 	transport, err := newTransport(cfg.Salesforce)
 	if err != nil {
 		return nil, err
 	}
-	key, err := parseKey(cfg.Salesforce)
-	if err != nil {
-		return nil, err
-	}
-	org, err := newOrg(cfg.Salesforce, key, transport, logger)
+	keys, err := loadKeys(cfg.Salesforce)
 	if err != nil {
 		return nil, err
 	}
@@ -85,13 +84,19 @@ func newServer(cfg *config.Config, logger *slog.Logger) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	manager := auth.NewManager(org.Grant, logger)
-	logins, err := newLogins(cfg, key, manager, transport, logger)
+	metrics := telemetry.NewMetrics(version())
+	rotation := newRotation(keys, metrics, logger)
+	org, err := newOrg(cfg.Salesforce, keys, rotation.note, transport, logger)
+	if err != nil {
+		return nil, err
+	}
+	manager := auth.NewManager(metrics.CountGrants(org.Grant), logger)
+	logins, err := newLogins(cfg, keys.first, manager, transport, logger)
 	if err != nil {
 		manager.Close()
 		return nil, err
 	}
-	handler, err := newProxy(cfg, manager, logins, transport, logger)
+	handler, err := newProxy(cfg, manager, logins, transport, metrics.APIVersionRaised, logger)
 	if err != nil {
 		manager.Close()
 		return nil, err
@@ -100,7 +105,11 @@ func newServer(cfg *config.Config, logger *slog.Logger) (*server, error) {
 	s.proxy.TLSConfig = tlsConfig
 	s.health = &telemetry.Health{Outcome: func() auth.Outcome { return manager.Outcome(cfg.Salesforce.Username) }}
 	if cfg.Proxy.AdminListen != "" {
-		s.admin = newHTTPServer(s.health.Handler(), logger)
+		s.admin = newHTTPServer(telemetry.NewAdmin(s.health, metrics), logger)
+	}
+	if environ != nil {
+		s.reload = &reloader{environ: environ, cfg: cfg, logger: logger, metrics: metrics, org: org, manager: manager,
+			proxy: handler, logins: logins, rotation: rotation}
 	}
 	return s, nil
 }
@@ -187,6 +196,10 @@ func (s *server) run(ctx context.Context, listening func(net.Addr)) error {
 		listening(listener.Addr())
 	}
 	serving.Go(func() { s.firstGrant(ctx) })
+	reloading, stopReloading := context.WithCancel(ctx)
+	if s.reload != nil {
+		serving.Go(func() { s.reload.run(reloading) })
+	}
 
 	select {
 	case err = <-failed:
@@ -198,6 +211,7 @@ func (s *server) run(ctx context.Context, listening func(net.Addr)) error {
 	if s.admin != nil {
 		s.admin.Close()
 	}
+	stopReloading()
 	s.manager.Close()
 	serving.Wait()
 	return err

@@ -27,11 +27,11 @@ func newTokenCommand(environ []string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			key, err := parseKey(cfg.Salesforce)
+			keys, err := loadKeys(cfg.Salesforce)
 			if err != nil {
 				return err
 			}
-			org, err := newOrg(cfg.Salesforce, key, transport, logger)
+			org, err := newOrg(cfg.Salesforce, keys, nil, transport, logger)
 			if err != nil {
 				return err
 			}

@@ -10,9 +10,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 
 	"github.com/sfproxy/sfproxy/auth"
 	"github.com/sfproxy/sfproxy/config"
+	"github.com/sfproxy/sfproxy/key"
 	"github.com/sfproxy/sfproxy/login"
 	"github.com/sfproxy/sfproxy/proxy"
 )
@@ -33,20 +35,22 @@ func newTransport(sf config.Salesforce) (*http.Transport, error) {
 }
 
 // parseKey returns the private key.
-func parseKey(sf config.Salesforce) (crypto.Signer, error) {
-	key, err := auth.ParseKey([]byte(sf.Key.Reveal()), []byte(sf.KeyPassphrase.Reveal()))
+func parseKey(sf config.Salesforce) (*key.Key, error) {
+	parsed, err := key.Parse([]byte(sf.Key.Reveal()), key.Options{Passphrase: []byte(sf.KeyPassphrase.Reveal()), Alias: sf.KeyAlias})
 	if err != nil {
 		return nil, usageError{fmt.Errorf("%s: %w", sf.KeySource, err)}
 	}
-	return key, nil
+	return parsed, nil
 }
 
-// newOrg returns the org that the configuration names.
-func newOrg(sf config.Salesforce, key crypto.Signer, transport http.RoundTripper, logger *slog.Logger) (*auth.Org, error) {
+// newOrg returns the org that the configuration names. onKey may be nil.
+func newOrg(sf config.Salesforce, k keys, onKey func(auth.KeyEvent), transport http.RoundTripper, logger *slog.Logger) (*auth.Org, error) {
 	return auth.NewOrg(auth.OrgConfig{
 		LoginURL:       sf.LoginURL,
 		ConsumerKey:    sf.ConsumerKey,
-		Key:            key,
+		Key:            k.first,
+		NextKey:        k.nextSigner(),
+		OnKey:          onKey,
 		Audience:       sf.Audience,
 		TokenTTL:       sf.TokenTTL,
 		InstanceURL:    sf.InstanceURL,
@@ -59,33 +63,42 @@ func newOrg(sf config.Salesforce, key crypto.Signer, transport http.RoundTripper
 
 // newLogins returns what answers logins, nil if no client has a password.
 func newLogins(cfg *config.Config, key crypto.Signer, tokens login.Tokens, transport http.RoundTripper, logger *slog.Logger) (*login.Logins, error) {
-	accounts := make([]login.Account, 0, len(cfg.Clients))
-	passwords := false
-	for _, c := range cfg.Clients {
-		apiKey, err := proxy.HashAPIKey(c.APIKey.Reveal())
-		if err != nil {
-			return nil, usageError{fmt.Errorf("client %s: %w", c.Name, err)}
-		}
-		passwords = passwords || c.Username != ""
-		accounts = append(accounts, login.Account{Client: c.Name, Subject: c.Subject, Username: c.Username,
-			Password: c.Password.Reveal(), SecurityToken: c.SecurityToken.Reveal(), APIKey: apiKey})
-	}
-	if !passwords {
+	if !slices.ContainsFunc(cfg.Clients, func(c config.Client) bool { return c.Username != "" }) {
 		return nil, nil
+	}
+	accounts, err := newAccounts(cfg.Clients)
+	if err != nil {
+		return nil, err
 	}
 	secret, err := sessionSecret(cfg.Proxy.SessionSecret, key)
 	if err != nil {
 		return nil, err
 	}
 	return login.New(login.Config{
-		Accounts:   accounts,
-		Secret:     secret,
-		TTL:        cfg.Proxy.SessionTTL,
-		Tokens:     tokens,
-		Transport:  transport,
-		AllowPlain: cfg.Proxy.AllowPlainLogin,
-		Logger:     logger,
+		Accounts:      accounts,
+		Secret:        secret,
+		TTL:           cfg.Proxy.SessionTTL,
+		Tokens:        tokens,
+		Transport:     transport,
+		MinAPIVersion: cfg.Salesforce.MinAPIVersion,
+		AllowPlain:    cfg.Proxy.AllowPlainLogin,
+		Logger:        logger,
 	})
+}
+
+// newAccounts returns the clients as those who log in.
+func newAccounts(clients []config.Client) ([]login.Account, error) {
+	accounts := make([]login.Account, 0, len(clients))
+	for _, c := range clients {
+		apiKey, err := proxy.HashAPIKey(c.APIKey.Reveal())
+		if err != nil {
+			return nil, usageError{fmt.Errorf("client %s: %w", c.Name, err)}
+		}
+		accounts = append(accounts, login.Account{Client: c.Name, Subject: c.Subject, Username: c.Username,
+			Password: c.Password.Reveal(), SecurityToken: c.SecurityToken.Reveal(),
+			ConsumerKey: c.ConsumerKey, ConsumerSecret: c.ConsumerSecret.Reveal(), APIKey: apiKey})
+	}
+	return accounts, nil
 }
 
 // sessionSecret returns what sessions are signed with: the configured secret,
@@ -104,31 +117,43 @@ func sessionSecret(configured config.Secret, key crypto.Signer) ([]byte, error) 
 	return secret, nil
 }
 
-// newProxy returns the main flow. logins may be nil.
-func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, transport http.RoundTripper, logger *slog.Logger) (*proxy.Proxy, error) {
-	clients := make([]proxy.Client, 0, len(cfg.Clients))
-	for _, c := range cfg.Clients {
+// newClients returns the clients as those whose requests are forwarded.
+func newClients(configured []config.Client) ([]proxy.Client, error) {
+	clients := make([]proxy.Client, 0, len(configured))
+	for _, c := range configured {
 		key, err := proxy.HashAPIKey(c.APIKey.Reveal())
 		if err != nil {
 			return nil, usageError{fmt.Errorf("client %s: %w", c.Name, err)}
 		}
 		clients = append(clients, proxy.Client{Name: c.Name, Subject: c.Subject, APIKey: key, ReadOnly: c.ReadOnly})
 	}
+	return clients, nil
+}
+
+// newProxy returns the main flow. logins may be nil. onRaised is told of each
+// request for too low an API version.
+func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, transport http.RoundTripper, onRaised func(client string), logger *slog.Logger) (*proxy.Proxy, error) {
+	clients, err := newClients(cfg.Clients)
+	if err != nil {
+		return nil, err
+	}
 	var answerer proxy.Logins // stays nil without logins, unlike a nil *login.Logins in it
 	if logins != nil {
 		answerer = logins
 	}
 	p, err := proxy.New(proxy.Config{
-		Tokens:       tokens,
-		Logins:       answerer,
-		Transport:    transport,
-		Subject:      cfg.Salesforce.Username,
-		Clients:      clients,
-		AnyHost:      cfg.Proxy.AllowAnonymous || cfg.Proxy.TLSClientCAFile != "",
-		PublicURL:    cfg.Proxy.PublicURL,
-		AllowPaths:   cfg.Proxy.AllowPaths,
-		ReplayBuffer: cfg.Proxy.ReplayBuffer,
-		Logger:       logger,
+		Tokens:        tokens,
+		Logins:        answerer,
+		Transport:     transport,
+		Subject:       cfg.Salesforce.Username,
+		Clients:       clients,
+		AnyHost:       cfg.Proxy.AllowAnonymous || cfg.Proxy.TLSClientCAFile != "",
+		PublicURL:     cfg.Proxy.PublicURL,
+		AllowPaths:    cfg.Proxy.AllowPaths,
+		ReplayBuffer:  cfg.Proxy.ReplayBuffer,
+		MinAPIVersion: cfg.Salesforce.MinAPIVersion,
+		OnRaised:      onRaised,
+		Logger:        logger,
 	})
 	if errors.Is(err, proxy.ErrAllowPath) {
 		return nil, usageError{fmt.Errorf("PROXY_ALLOW_PATHS: %w", err)}

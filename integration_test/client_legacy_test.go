@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,11 +15,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/sfproxy/sfproxy/devorg"
 )
@@ -44,6 +42,7 @@ type legacyApp struct {
 	command []string // %PROXY% stands for the proxy's URL
 	revoked []string // the steps before which the org's tokens are revoked
 	logins  int      // how often the app logs in, each time because its session was ended
+	env     []string // further settings of the proxy
 }
 
 // run runs the app until its end and checks that what it went through was
@@ -52,7 +51,7 @@ func (a legacyApp) run(t *testing.T) {
 	t.Helper()
 	org := startOrg(t, devorg.Config{TLS: true})
 	org.AddAccounts(2500)
-	p := startProxy(t, legacyEnv(org))
+	p := startProxy(t, with(legacyEnv(org), a.env...))
 	var args []string
 	for _, arg := range a.command {
 		args = append(args, strings.ReplaceAll(arg, "%PROXY%", p.URL))
@@ -105,7 +104,7 @@ func TestLegacyJsforce(t *testing.T) {
 	revoked := []string{"rest update", "rest queryMore", "identity", "soap update", "soap delete", "bulk query", "bulk delete"}
 	for _, major := range []string{"1", "3"} {
 		for flow, logins := range map[string]int{"soap": 4, "oauth": 1} {
-			app := legacyApp{[]string{"node", script, major, flow, "%PROXY%", legacyUsername, legacyPassword}, revoked, logins}
+			app := legacyApp{command: []string{"node", script, major, flow, "%PROXY%", legacyUsername, legacyPassword}, revoked: revoked, logins: logins}
 			if major == "3" {
 				app.revoked = append(app.revoked[:len(revoked):len(revoked)], "bulk2 insert", "bulk2 query", "bulk2 delete")
 			}
@@ -122,8 +121,8 @@ func TestLegacyNforce(t *testing.T) {
 	t.Parallel()
 	script := legacyScript(t, "nforce.js", "nforce")
 	legacyApp{
-		[]string{"node", script, "%PROXY%", legacyUsername, legacyPassword, legacySecurityToken},
-		[]string{"update", "query", "identity", "delete"}, 2,
+		command: []string{"node", script, "%PROXY%", legacyUsername, legacyPassword, legacySecurityToken},
+		revoked: []string{"update", "query", "identity", "delete"}, logins: 2,
 	}.run(t)
 }
 
@@ -131,23 +130,54 @@ func TestLegacyNforce(t *testing.T) {
 func TestLegacyGoSalesforce(t *testing.T) {
 	t.Parallel()
 	legacyApp{
-		[]string{goSalesforceApp(t), "%PROXY%", legacyUsername, legacyPassword, legacySecurityToken},
-		[]string{"query", "all pages", "bulk", "delete"}, 1,
+		command: []string{goSalesforceApp(t), "%PROXY%", legacyUsername, legacyPassword, legacySecurityToken},
+		revoked: []string{"query", "all pages", "bulk", "delete"}, logins: 1,
 	}.run(t)
 }
 
-// TestLegacyZeep runs an app of which a SOAP library has read the contract.
-func TestLegacyZeep(t *testing.T) {
-	t.Parallel()
-	const python = "/usr/bin/python3" // that of the Debian packages
+const python = "/usr/bin/python3" // that of the Debian packages
+
+// zeepScript returns the path of an app of which a SOAP library has read the contract.
+func zeepScript(t *testing.T) string {
+	t.Helper()
 	if err := exec.Command(python, "-c", "import zeep").Run(); err != nil {
 		skip(t, "python3-zeep is not installed")
 	}
-	script := filepath.Join("testdata", "clients", "zeep", "legacy.py")
+	return filepath.Join("testdata", "clients", "zeep", "legacy.py")
+}
+
+// TestLegacyZeep runs an app on a SOAP library.
+func TestLegacyZeep(t *testing.T) {
+	t.Parallel()
 	legacyApp{
-		[]string{python, "-B", script, "%PROXY%", legacyUsername, legacyPassword},
-		[]string{"user", "query", "update", "next pages", "delete"}, 1,
+		command: []string{python, "-B", zeepScript(t), "%PROXY%", legacyUsername, legacyPassword},
+		revoked: []string{"user", "query", "update", "next pages", "delete"}, logins: 1,
 	}.run(t)
+}
+
+// TestLegacySessionExpires runs apps whose sessions end by the clock, again and
+// again, while they work: the libraries log in again by themselves, and the login
+// behind the proxy is none the wiser.
+func TestLegacySessionExpires(t *testing.T) {
+	t.Parallel()
+	jsforceScript(t, "") // jsforce 3 is there
+	jsforce := legacyScript(t, "expiry.js", "jsforce")
+	for name, command := range map[string][]string{
+		"jsforce 1": {"node", jsforce, "1"},
+		"jsforce 3": {"node", jsforce, "3"},
+		"zeep":      {python, "-B", filepath.Join(filepath.Dir(zeepScript(t)), "expiry.py")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			org := startOrg(t, devorg.Config{})
+			p := startProxy(t, with(legacyEnv(org), "PROXY_SESSION_TTL=2s"))
+			runClient(t, nil, command[0], append(command[1:], p.URL, legacyUsername, legacyPassword)...)
+			checkShared(t, org.Stats(), 0)
+			if n := strings.Count(p.Log.String(), `"msg":"login","client":"legacy"`); n != 3 {
+				t.Errorf("the app logged in %d times, want 3", n)
+			}
+		})
+	}
 }
 
 // soapRecorder stands before an org's instance and keeps the bodies of SOAP
@@ -199,6 +229,13 @@ func (r *soapRecorder) last(t *testing.T) []byte {
 		t.Errorf("a request arrived with %s", fault)
 	}
 	return r.bodies[len(r.bodies)-1]
+}
+
+// all returns the bodies of all SOAP requests.
+func (r *soapRecorder) all() [][]byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.bodies)
 }
 
 // checkOnlySession checks that two bodies differ in nothing but that the
@@ -370,7 +407,7 @@ func TestLegacyCurl(t *testing.T) {
 }
 
 // soapSession is what comes of a login by SOAP.
-type soapSession struct{ id, serverURL string }
+type soapSession struct{ id, serverURL, userID string }
 
 // soapLogin logs in by SOAP.
 func soapLogin(ctx context.Context, proxyURL, username, password string) (s soapSession, err error) {
@@ -380,26 +417,30 @@ func soapLogin(ctx context.Context, proxyURL, username, password string) (s soap
 	}
 	id := regexp.MustCompile(`<sessionId>([^<]+)<`).FindStringSubmatch(answer)
 	server := regexp.MustCompile(`<serverUrl>([^<]+)<`).FindStringSubmatch(answer)
-	if status != 200 || id == nil || server == nil {
+	user := regexp.MustCompile(`<userId>([^<]+)<`).FindStringSubmatch(answer)
+	if status != 200 || id == nil || server == nil || user == nil {
 		return s, fmt.Errorf("login = %d %.500s", status, answer)
 	}
-	return soapSession{id[1], server[1]}, nil
+	return soapSession{id[1], server[1], user[1]}, nil
+}
+
+// granted is what comes of a password grant.
+type granted struct {
+	AccessToken string `json:"access_token"`
+	ID          string `json:"id"`
 }
 
 // oauthLogin logs in by the password grant.
-func oauthLogin(ctx context.Context, proxyURL, username, password string) (string, error) {
+func oauthLogin(ctx context.Context, proxyURL, username, password string) (g granted, err error) {
 	form := url.Values{"grant_type": {"password"}, "client_id": {"any"}, "client_secret": {"any"}, "username": {username}, "password": {password}}
 	status, answer, err := postText(ctx, proxyURL+"/services/oauth2/token", "application/x-www-form-urlencoded", "", []byte(form.Encode()))
 	if err != nil {
-		return "", err
+		return g, err
 	}
-	var granted struct {
-		AccessToken string `json:"access_token"`
+	if err := json.Unmarshal([]byte(answer), &g); err != nil || status != 200 || g.AccessToken == "" {
+		return g, fmt.Errorf("password grant = %d %.500s", status, answer)
 	}
-	if err := json.Unmarshal([]byte(answer), &granted); err != nil || status != 200 || granted.AccessToken == "" {
-		return "", fmt.Errorf("password grant = %d %.500s", status, answer)
-	}
-	return granted.AccessToken, nil
+	return g, nil
 }
 
 // postText posts a text, or gets if there is none, and returns the answer.
@@ -512,10 +553,11 @@ func TestLogoutEndsSession(t *testing.T) {
 			return postText(t.Context(), p.URL+"/services/oauth2/revoke?token="+url.QueryEscape(session), "", "", nil)
 		},
 	} {
-		session, err := oauthLogin(t.Context(), p.URL, legacyUsername, legacyPassword)
+		grant, err := oauthLogin(t.Context(), p.URL, legacyUsername, legacyPassword)
 		if err != nil {
 			t.Fatal(err)
 		}
+		session := grant.AccessToken
 		checkAccepted(t, p.URL, session)
 		if status, answer, err := logout(session); err != nil || status != 200 {
 			t.Errorf("%s: logout = %d %.500s (%v)", name, status, answer, err)
@@ -526,6 +568,24 @@ func TestLogoutEndsSession(t *testing.T) {
 	checkShared(t, org.Stats(), 0)
 }
 
+// TestConsumerKey: a client that has a consumer key logs in by the password
+// grant with it alone, and by SOAP as ever.
+func TestConsumerKey(t *testing.T) {
+	t.Parallel()
+	p := startProxy(t, with(legacyEnv(startOrg(t, devorg.Config{})), "PROXY_CLIENT_0_CONSUMER_KEY=any",
+		"PROXY_CLIENT_0_CONSUMER_SECRET_FILE="+writeFile(t, "secret", []byte(passphrase+"-consumer\n"))))
+	for secret, want := range map[string]string{"any": "invalid_client", passphrase + "-consumer": ""} {
+		form := url.Values{"grant_type": {"password"}, "client_id": {"any"}, "client_secret": {secret}, "username": {legacyUsername}, "password": {legacyPassword}}
+		got := fetch(t, http.MethodPost, p.URL+"/services/oauth2/token", form.Encode(), "Content-Type: application/x-www-form-urlencoded")
+		if answer := decode[struct{ Error string }](t, got.body); answer.Error != want {
+			t.Errorf("password grant = %d %q, want %q", got.status, answer.Error, want)
+		}
+	}
+	if _, err := soapLogin(t.Context(), p.URL, legacyUsername, legacyPassword); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestAPIKeyForSession is about apps that take a session ID and a server URL: an
 // API key will do for the session wherever a client can put one.
 func TestAPIKeyForSession(t *testing.T) {
@@ -534,14 +594,12 @@ func TestAPIKeyForSession(t *testing.T) {
 	key := newAPIKey()
 	p := startProxy(t, with(org.env, "PROXY_CLIENT_0_NAME=keyed", "PROXY_CLIENT_0_API_KEY="+key,
 		"PROXY_CLIENT_1_NAME=legacy", "PROXY_CLIENT_1_USERNAME="+legacyUsername, "PROXY_CLIENT_1_PASSWORD="+legacyPassword))
-	_, granted, err := postText(t.Context(), p.URL+"/services/oauth2/token", "application/x-www-form-urlencoded", "",
+	_, answer, err := postText(t.Context(), p.URL+"/services/oauth2/token", "application/x-www-form-urlencoded", "",
 		[]byte("grant_type=client_credentials&client_id=keyed&client_secret="+key))
 	if err != nil {
 		t.Fatal(err)
 	}
-	session := decode[struct {
-		AccessToken string `json:"access_token"`
-	}](t, []byte(granted)).AccessToken
+	session := decode[granted](t, []byte(answer)).AccessToken
 	const limits = "/services/data/v60.0/limits"
 	job := `{"operation":"insert","object":"Account","contentType":"JSON"}`
 	bare := `<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body><getUserInfo xmlns="urn:partner.soap.sforce.com"/></e:Body></e:Envelope>`
@@ -590,133 +648,4 @@ func TestAPIKeyForSession(t *testing.T) {
 		}
 	}
 	checkShared(t, org.Stats(), 10)
-}
-
-// TestLegacyCrowd has a hundred apps at work, 64 at a time, half by SOAP and half
-// by REST, half as one user and half as another, while tokens are revoked and
-// sessions ended. Each answer has to be right, and to be about the right user.
-func TestLegacyCrowd(t *testing.T) {
-	t.Parallel()
-	const apps, together, calls, losses = 100, 64, 30, 20
-	users := []string{"billing@example.com", "sales@example.com"}
-	org := startOrg(t, devorg.Config{Users: users})
-	env := with(without(org.env, "SF_USERNAME"), "SF_USERNAME="+users[0]) // nobody else has a token
-	for i, user := range users {
-		prefix := fmt.Sprintf("PROXY_CLIENT_%d_", i)
-		env = with(env, prefix+"NAME=client-"+user[:5], prefix+"SUBJECT="+user, prefix+"USERNAME=local-"+user, prefix+"PASSWORD="+passphrase+user)
-	}
-	p := startProxy(t, env)
-	ctx, cancel := context.WithCancelCause(t.Context())
-	defer cancel(nil)
-	var done atomic.Int64
-	var running sync.WaitGroup
-	slots := make(chan struct{}, together)
-	for i := range apps {
-		app := &crowdApp{url: p.URL, user: users[i%2], soap: i/2%2 == 0, number: i}
-		running.Go(func() {
-			for n := range calls {
-				slots <- struct{}{}
-				err := app.call(ctx, n)
-				<-slots
-				if err != nil {
-					cancel(fmt.Errorf("app %d, call %d: %w", app.number, n, err))
-					return
-				}
-				done.Add(1)
-			}
-		})
-	}
-	for lost := range losses {
-		for int(done.Load()) < (lost+1)*apps*calls/(losses+1) || org.Stats().LiveTokens < int64(len(users)) {
-			if ctx.Err() != nil {
-				break
-			}
-			time.Sleep(time.Millisecond)
-		}
-		org.RevokeTokens()
-	}
-	running.Wait()
-	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		t.Fatal(err)
-	}
-	stats := org.Stats()
-	if most := int64((losses + 1) * len(users)); stats.Grants > most || stats.Grants <= most-int64(len(users)) || stats.RefusedGrants != 0 {
-		t.Errorf("grants = %d and refused ones = %d, want %d and 0: one a loss for each of %d users", stats.Grants, stats.RefusedGrants, most, len(users))
-	}
-	if stats.Unauthorized == 0 || stats.Leaks != 0 || stats.Forbidden != 0 {
-		t.Errorf("unauthorized = %d, leaks = %d, forbidden = %d, want some, none and none", stats.Unauthorized, stats.Leaks, stats.Forbidden)
-	}
-	t.Logf("%d calls by %d apps without a wrong answer, %d grants, %d calls met a revoked token", done.Load(), apps, stats.Grants, stats.Unauthorized)
-}
-
-// crowdApp is one app of a crowd.
-type crowdApp struct {
-	url, user string
-	soap      bool
-	number    int
-	session   string
-}
-
-// call logs in where there is no session, and makes a call; every tenth ends
-// the session and sees that it is refused.
-func (a *crowdApp) call(ctx context.Context, n int) (err error) {
-	if a.session == "" {
-		if err := a.login(ctx); err != nil {
-			return err
-		}
-	}
-	name := fmt.Sprintf("App %d-%d", a.number, n)
-	status, answer, err := a.create(ctx, name)
-	if err != nil {
-		return err
-	}
-	id := regexp.MustCompile(`001\w{15}`).FindString(answer)
-	if status/100 != 2 || id == "" {
-		return fmt.Errorf("create = %d %.500s", status, answer)
-	}
-	status, answer, err = a.whoami(ctx)
-	if err != nil {
-		return err
-	}
-	if status != 200 || !strings.Contains(answer, a.user) {
-		return fmt.Errorf("user = %d %.500s, want %s", status, answer, a.user)
-	}
-	if n%10 != 9 {
-		return nil
-	}
-	status, _, err = postText(ctx, a.url+"/services/oauth2/revoke?token="+url.QueryEscape(a.session), "", "", nil)
-	if err != nil || status != 200 {
-		return fmt.Errorf("revocation = %d (%v)", status, err)
-	}
-	want := map[bool]int{true: 500, false: 401}[a.soap]
-	if status, answer, err = a.create(ctx, name); err != nil || status != want || !strings.Contains(answer, "INVALID_SESSION_ID") {
-		return fmt.Errorf("create in an ended session = %d %.500s (%v)", status, answer, err)
-	}
-	a.session = ""
-	return nil
-}
-
-func (a *crowdApp) login(ctx context.Context) (err error) {
-	if !a.soap {
-		a.session, err = oauthLogin(ctx, a.url, "local-"+a.user, passphrase+a.user)
-		return err
-	}
-	s, err := soapLogin(ctx, a.url, "local-"+a.user, passphrase+a.user)
-	a.session = s.id
-	return err
-}
-
-func (a *crowdApp) create(ctx context.Context, name string) (int, string, error) {
-	if a.soap {
-		return postText(ctx, a.url+"/services/Soap/u/60.0", "text/xml", "", sampleEnvelope(a.session,
-			"<ns1:create><ns1:sObjects><ns2:type>Account</ns2:type><ns2:Name>"+name+"</ns2:Name></ns1:sObjects></ns1:create>"))
-	}
-	return postText(ctx, a.url+"/services/data/v60.0/sobjects/Account", "application/json", a.session, []byte(`{"Name":"`+name+`"}`))
-}
-
-func (a *crowdApp) whoami(ctx context.Context) (int, string, error) {
-	if a.soap {
-		return postText(ctx, a.url+"/services/Soap/u/60.0", "text/xml", "", sampleEnvelope(a.session, "<ns1:getUserInfo/>"))
-	}
-	return postText(ctx, a.url+"/services/oauth2/userinfo", "", a.session, nil)
 }

@@ -31,11 +31,13 @@ func TestHelp(t *testing.T) {
 		args           string
 		names, omitted []string
 	}{
-		{"--help", []string{"serve", "demo", "devorg", "token", "health", "version", org, client, log}, nil},
+		{"--help", []string{"serve", "demo", "devorg", "token", "doctor", "keygen", "health", "version", org, client, log}, nil},
 		{"serve --help", []string{org, client, log}, nil},
 		{"demo --help", []string{client, log}, []string{org}},
 		{"token --help", []string{org, log}, []string{client}},
+		{"doctor --help", []string{"--json", "--callback", org, client, log}, nil},
 		{"health --help", []string{"PROXY_ADMIN_LISTEN"}, nil},
+		{"keygen --help", []string{"--csr", "--passphrase-file", "--tls"}, []string{org, client, log}},
 		{"devorg --help", []string{"--listen", "--tls", "--dir"}, []string{org, client, log}},
 		{"version --help", nil, []string{org, client, log}},
 	} {

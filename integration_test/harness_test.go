@@ -328,3 +328,23 @@ func decode[T any](t *testing.T, text []byte) T {
 	}
 	return v
 }
+
+// buildModule builds the program in dir and returns its path. The program is a
+// module of its own, so that its dependencies are not ours.
+func buildModule(t *testing.T, dir string) string {
+	t.Helper()
+	need(t, "go")
+	download := exec.Command("go", "mod", "download")
+	download.Dir = dir
+	if out, err := download.CombinedOutput(); err != nil {
+		skip(t, "the modules of "+dir+" cannot be downloaded: "+string(out))
+	}
+	program := filepath.Join(t.TempDir(), filepath.Base(dir))
+	build := exec.Command("go", "build", "-o", program, ".")
+	build.Dir = dir
+	build.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=readonly -buildvcs=false")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building %s: %v\n%s", dir, err, out)
+	}
+	return program
+}

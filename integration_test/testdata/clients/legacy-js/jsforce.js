@@ -5,11 +5,11 @@
 // runs it can change the org in between; "done" at the end. A failed check ends
 // it with status 1.
 //
-// node jsforce.js 1|3 soap|oauth PROXY-URL USERNAME PASSWORD
+// node jsforce.js 1|3 soap|oauth PROXY-URL USERNAME PASSWORD [API-VERSION]
 const assert = require('node:assert/strict');
 const { createInterface } = require('node:readline/promises');
 
-const [major, flow, loginUrl, username, password] = process.argv.slice(2);
+const [major, flow, loginUrl, username, password, version = '60.0'] = process.argv.slice(2);
 const { Connection } = require({ 1: 'jsforce', 3: '../jsforce/node_modules/jsforce' }[major]);
 const login = flow === 'soap' ? { loginUrl } : { oauth2: { loginUrl, clientId: 'legacy', clientSecret: 'its secret' } };
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
@@ -31,12 +31,12 @@ async function endSession(conn) {
 }
 
 async function main() {
-  const conn = new Connection({ ...login, version: '60.0' });
+  const conn = new Connection({ ...login, version });
   const accounts = conn.sobject('Account');
   let id;
 
   await step('wrong password', async () => {
-    const stranger = new Connection({ ...login, version: '60.0' });
+    const stranger = new Connection({ ...login, version });
     await assert.rejects(async () => { await stranger.login(username, password + 'x'); },
       flow === 'soap' ? /INVALID_LOGIN: Invalid username, password, security token; or user locked out\./ : /authentication failure/);
   });
@@ -177,7 +177,7 @@ async function main() {
   await step('logout', async () => {
     const { accessToken, instanceUrl } = conn;
     await conn.logout();
-    const late = new Connection({ accessToken, instanceUrl, version: '60.0' });
+    const late = new Connection({ accessToken, instanceUrl, version });
     await assert.rejects(async () => { await late.query('SELECT Id FROM Account LIMIT 1'); }, errorCode(/INVALID_SESSION_ID/));
     await assert.rejects(async () => { await late.soap.getUserInfo(); }, errorCode(/INVALID_SESSION_ID/));
     await assert.rejects(async () => { await loadBulk(late, 'insert', [{ Name: 'x' }]); }, errorCode(/^InvalidSessionId$/));

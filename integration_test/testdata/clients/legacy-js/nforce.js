@@ -1,12 +1,12 @@
 // A legacy app on nforce that knows a login URL, a username, a password and a
 // security token. Steps are announced and waited for as in jsforce.js.
 //
-// node nforce.js PROXY-URL USERNAME PASSWORD SECURITY-TOKEN
+// node nforce.js PROXY-URL USERNAME PASSWORD SECURITY-TOKEN [API-VERSION]
 const assert = require('node:assert/strict');
 const { createInterface } = require('node:readline/promises');
 const nforce = require('nforce');
 
-const [proxy, username, password, securityToken] = process.argv.slice(2);
+const [proxy, username, password, securityToken, version = '60.0'] = process.argv.slice(2);
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 
 async function step(name, action) {
@@ -16,7 +16,7 @@ async function step(name, action) {
 }
 
 const connect = () => nforce.createConnection({
-  clientId: 'legacy', clientSecret: 'its secret', redirectUri: 'http://localhost/', apiVersion: 'v60.0',
+  clientId: 'legacy', clientSecret: 'its secret', redirectUri: 'http://localhost/', apiVersion: `v${version}`,
   loginUri: `${proxy}/services/oauth2/token`, mode: 'single', autoRefresh: true,
 });
 

@@ -1,0 +1,256 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sfproxy/sfproxy/auth"
+	"github.com/sfproxy/sfproxy/config"
+	"github.com/sfproxy/sfproxy/login"
+	"github.com/sfproxy/sfproxy/proxy"
+	"github.com/sfproxy/sfproxy/telemetry"
+	"github.com/sfproxy/sfproxy/watch"
+)
+
+const (
+	// retryInterval is how often a new key that the org does not take is tried.
+	retryInterval = time.Minute
+	// expiryInterval is how often a certificate that expires is warned of.
+	expiryInterval = 24 * time.Hour
+)
+
+// reloader takes over, while the proxy runs, what changes in the files that the
+// configuration names: keys, certificates, and the credentials of clients.
+// Everything else is read at start only.
+type reloader struct {
+	environ  []string
+	cfg      *config.Config // what is in use
+	logger   *slog.Logger
+	metrics  *telemetry.Metrics
+	org      *auth.Org
+	manager  *auth.Manager
+	proxy    *proxy.Proxy
+	logins   *login.Logins // nil if no client can log in
+	rotation *rotation
+
+	faulty   bool // the configuration as it is now is not used
+	tried    keyText
+	unusable bool // tried holds no keys
+	renewals sync.WaitGroup
+}
+
+// keyText is all that keys are made of, to tell whether it has changed.
+type keyText struct {
+	key, passphrase, next config.Secret
+	certificate           []byte
+}
+
+func keyTextOf(sf config.Salesforce) keyText {
+	return keyText{sf.Key, sf.KeyPassphrase, sf.NextKey, sf.Certificate}
+}
+
+// run reloads until ctx ends: after a change to a file, and at once after a
+// SIGHUP.
+func (r *reloader) run(ctx context.Context) {
+	r.tried = keyTextOf(r.cfg.Salesforce)
+	r.checkCertificate()
+	hangup, stop := hangups()
+	defer stop()
+	defer r.renewals.Wait()
+	watcher := watch.New(watch.Config{Files: r.cfg.Files, Logger: r.logger})
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		watcher.Run(ctx)
+	}()
+	defer func() { <-watching }()
+	retry, expiry := time.NewTicker(retryInterval), time.NewTicker(expiryInterval)
+	defer retry.Stop()
+	defer expiry.Stop()
+	why := atStart
+	for {
+		select {
+		case <-watcher.Changes():
+			r.reload(ctx, why)
+			why = onChange
+		case <-hangup:
+			r.reload(ctx, onDemand)
+		case <-retry.C:
+			r.tryPending(ctx)
+		case <-expiry.C:
+			r.checkCertificate()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// cause is why the files are read again.
+type cause int
+
+const (
+	atStart  cause = iota // they may have changed before they were watched
+	onChange              // one of them has another content
+	onDemand              // an operator asks for it
+)
+
+// reload reads the configuration again and takes over what has changed. What
+// cannot be used leaves everything as it was.
+func (r *reloader) reload(ctx context.Context, why cause) {
+	cfg, err := r.parse()
+	if errors.Is(err, errReadOnce) && why == atStart {
+		return
+	}
+	if err != nil {
+		r.refuse(err)
+		return
+	}
+	if r.faulty {
+		r.faulty = false
+		r.logger.Info("the configuration can be used again")
+	}
+	for _, warning := range cfg.Warnings {
+		if !slices.Contains(r.cfg.Warnings, warning) {
+			r.logger.Warn(warning)
+		}
+	}
+	results := []telemetry.ReloadResult{r.takeKeys(ctx, cfg, why), r.takeClients(cfg)}
+	r.cfg = cfg
+	switch {
+	case slices.Contains(results, telemetry.ReloadRefused):
+		r.metrics.Reloaded(telemetry.ReloadRefused)
+	case slices.Contains(results, telemetry.ReloadApplied):
+		r.metrics.Reloaded(telemetry.ReloadApplied)
+	case why != atStart:
+		r.metrics.Reloaded(telemetry.ReloadUnchanged)
+		r.logger.Info("the files were read again; no key and no credential has changed (what else they hold is read at start only)")
+	}
+	if why == onDemand {
+		r.tryPending(ctx)
+	}
+}
+
+// errReadOnce says that a file gives its content away once only.
+var errReadOnce = errors.New("is a pipe or a device, which can be read once only: a change needs a restart")
+
+// parse returns the configuration of now, if the program could run with it.
+func (r *reloader) parse() (*config.Config, error) {
+	for _, file := range r.cfg.Files {
+		if info, err := os.Stat(file); err == nil && info.Mode()&(fs.ModeNamedPipe|fs.ModeDevice) != 0 {
+			return nil, fmt.Errorf("%q %w", file, errReadOnce)
+		}
+	}
+	cfg, err := config.Parse(r.environ)
+	if err == nil && len(cfg.Clients) == 0 && len(r.cfg.Clients) > 0 {
+		return nil, errors.New("there are no clients any more, so that the proxy would be open to everybody")
+	}
+	return cfg, err
+}
+
+// refuse says why the configuration as it is now is not used.
+func (r *reloader) refuse(err error) {
+	r.faulty = true
+	r.metrics.Reloaded(telemetry.ReloadRefused)
+	faults := []string{err.Error()}
+	if list, ok := errors.AsType[*config.Error](err); ok {
+		faults = nil
+		for _, f := range list.Faults {
+			faults = append(faults, f.String())
+		}
+	}
+	for _, fault := range faults {
+		r.logger.Warn("the configuration as it is now is not used; all stays as it was", "error", fault)
+	}
+}
+
+// takeKeys takes over what the keys and their certificate are made of.
+func (r *reloader) takeKeys(ctx context.Context, cfg *config.Config, why cause) telemetry.ReloadResult {
+	text := keyTextOf(cfg.Salesforce)
+	if reflect.DeepEqual(text, r.tried) && !(r.unusable && why == onDemand) {
+		return telemetry.ReloadUnchanged
+	}
+	k, err := loadKeys(cfg.Salesforce)
+	r.tried, r.unusable = text, err != nil
+	if err != nil {
+		r.metrics.KeyChanged(telemetry.KeyUnreadable)
+		r.logger.Warn("the private key as it is now is not used; the old key stays in use", "error", err)
+		return telemetry.ReloadRefused
+	}
+	r.useKeys(ctx, k)
+	checkCertificate(cfg.Salesforce, k, r.metrics, r.logger)
+	return telemetry.ReloadApplied
+}
+
+// useKeys puts keys in the place of those that were configured before. The org
+// is asked at once about one that is new.
+func (r *reloader) useKeys(ctx context.Context, k keys) {
+	before := r.rotation.configured()
+	r.rotation.set(k) // first, since it is told what the org makes of them
+	r.org.SetKeys(k.first, k.nextSigner())
+	text := "the private keys were read again; the one in use is among them"
+	pending := r.rotation.pending()
+	if pending {
+		text = "there is a new private key; the org is asked to take it"
+	}
+	attrs := []any{"key", fingerprintOf(k.first)}
+	if k.next != nil {
+		attrs = append(attrs, "next_key", fingerprintOf(k.next))
+	}
+	r.logger.Info(text, attrs...)
+	if pending || k.next != nil && (before.next == nil || !sameKey(k.next, before.next)) {
+		r.renew(ctx)
+	}
+}
+
+// takeClients takes over the credentials of the clients.
+func (r *reloader) takeClients(cfg *config.Config) telemetry.ReloadResult {
+	var changed []string
+	for i, c := range cfg.Clients {
+		if i >= len(r.cfg.Clients) || !reflect.DeepEqual(c, r.cfg.Clients[i]) {
+			changed = append(changed, c.Name)
+		}
+	}
+	if len(changed) == 0 && len(cfg.Clients) == len(r.cfg.Clients) {
+		return telemetry.ReloadUnchanged
+	}
+	clients, clientsErr := newClients(cfg.Clients)
+	accounts, accountsErr := newAccounts(cfg.Clients)
+	if err := errors.Join(clientsErr, accountsErr); err != nil {
+		r.logger.Warn("the clients' credentials as they are now are not used; the old ones stay", "error", err)
+		return telemetry.ReloadRefused
+	}
+	if r.logins != nil {
+		r.logins.SetAccounts(accounts)
+	}
+	r.proxy.SetClients(clients)
+	r.logger.Info("clients have new credentials, which are in use", "clients", changed)
+	return telemetry.ReloadApplied
+}
+
+// tryPending has the org asked again about a new key that it has not taken.
+func (r *reloader) tryPending(ctx context.Context) {
+	if r.rotation.pending() {
+		k := r.rotation.configured()
+		r.org.SetKeys(k.first, k.nextSigner())
+		r.renew(ctx)
+	}
+}
+
+// renew gets a new token in the background, by which the org judges the keys.
+// What comes of it the rotation and the manager tell.
+func (r *reloader) renew(ctx context.Context) {
+	subject := r.cfg.Salesforce.Username
+	r.renewals.Go(func() { r.manager.Renew(ctx, subject) })
+}
+
+func (r *reloader) checkCertificate() {
+	checkCertificate(r.cfg.Salesforce, r.rotation.configured(), r.metrics, r.logger)
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/sfproxy/sfproxy/key"
+)
+
+// localNames are what a server certificate is for unless names are given.
+var localNames = []string{"localhost", "127.0.0.1", "::1"}
+
+// Files that keygen --tls makes.
+func (o *keygenOptions) authorityFile() string         { return filepath.Join(o.dir, "ca.crt") }
+func (o *keygenOptions) authorityKeyFile() string      { return filepath.Join(o.dir, "ca.key") }
+func (o *keygenOptions) serverCertificateFile() string { return filepath.Join(o.dir, "tls.crt") }
+func (o *keygenOptions) serverKeyFile() string         { return filepath.Join(o.dir, "tls.key") }
+
+// makeServer makes a server certificate, and the authority that signs it if
+// there is none.
+func (o *keygenOptions) makeServer(names []string, stdout io.Writer) error {
+	names, err := checkNames(names)
+	if err != nil {
+		return usageError{err}
+	}
+	authority, isNew, err := o.authority()
+	if err != nil {
+		return err
+	}
+	server, err := authority.Issue(key.Template{Bits: o.bits, Life: days(o.days)}, names)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.authorityFile(), err)
+	}
+	files, err := keyPairFiles(server, o.serverKeyFile(), o.serverCertificateFile())
+	if err != nil {
+		return err
+	}
+	if isNew {
+		made, err := keyPairFiles(authority, o.authorityKeyFile(), o.authorityFile())
+		if err != nil {
+			return err
+		}
+		files = append(files, made...)
+	}
+	if err := o.write(files); err != nil {
+		return err
+	}
+	return printServer(stdout, o, authority, server, isNew)
+}
+
+// keyPairFiles returns a key and its certificates as files; the key last, since
+// its presence says that both are there.
+func keyPairFiles(k *key.Key, keyFile, certificateFile string) ([]outputFile, error) {
+	private, err := k.EncodePrivate(nil)
+	return []outputFile{{certificateFile, k.EncodeCertificates(), 0o644}, {keyFile, private, 0o600}}, err
+}
+
+// authority returns the authority that is in the directory, or a new one.
+func (o *keygenOptions) authority() (authority *key.Key, isNew bool, err error) {
+	certificate, certificateErr := os.ReadFile(o.authorityFile())
+	private, keyErr := os.ReadFile(o.authorityKeyFile())
+	noCertificate, noKey := errors.Is(certificateErr, fs.ErrNotExist), errors.Is(keyErr, fs.ErrNotExist)
+	switch {
+	case noCertificate && noKey:
+		authority, err = key.NewAuthority()
+		return authority, true, err
+	case noKey:
+		return nil, false, usageError{fmt.Errorf("%s is there, and its key %s is not: bring it back, or move ca.crt away for a new authority", o.authorityFile(), o.authorityKeyFile())}
+	case noCertificate:
+		return nil, false, usageError{fmt.Errorf("%s is there, and its certificate %s is not: bring it back, or move ca.key away for a new authority", o.authorityKeyFile(), o.authorityFile())}
+	case certificateErr != nil || keyErr != nil:
+		return nil, false, errors.Join(certificateErr, keyErr)
+	}
+	if authority, err = key.Parse(append(append(private, '\n'), certificate...), key.Options{}); err != nil {
+		return nil, false, usageError{fmt.Errorf("%s and %s: %w", o.authorityKeyFile(), o.authorityFile(), err)}
+	}
+	return authority, false, nil
+}
+
+// nameForm is a DNS name, with an asterisk for its first label perhaps.
+// Underscores are not for hosts, and people have them.
+var nameForm = regexp.MustCompile(`^(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$`)
+
+// checkNames returns the names and addresses for a certificate, without those
+// that come twice.
+func checkNames(names []string) ([]string, error) {
+	if len(names) == 0 {
+		return localNames, nil
+	}
+	var checked []string
+	for _, given := range names {
+		name := strings.ToLower(given)
+		ip := net.ParseIP(name)
+		switch {
+		case ip != nil:
+			name = ip.String()
+		case strings.Contains(name, "/"):
+			return nil, fmt.Errorf("%q: give the host alone, without scheme and path", given)
+		case strings.Contains(name, ":"):
+			return nil, fmt.Errorf("%q: give the host alone; a certificate is for any port", given)
+		case len(name) > 253 || !nameForm.MatchString(name):
+			return nil, fmt.Errorf("%q is no host name and no IP address", given)
+		}
+		if !slices.Contains(checked, name) {
+			checked = append(checked, name)
+		}
+	}
+	return checked, nil
+}
+
+// serverNames returns the names and addresses that a server's certificate is
+// for.
+func serverNames(server *key.Key) []string {
+	c := server.Certificate()
+	names := slices.Clone(c.DNSNames)
+	for _, ip := range c.IPAddresses {
+		names = append(names, ip.String())
+	}
+	return names
+}

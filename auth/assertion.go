@@ -1,9 +1,11 @@
 package auth
 
 import (
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,7 +20,7 @@ const assertionLife = 2 * time.Minute
 // expires assertionLife after now, Salesforce's time. The audience is one
 // string, since Salesforce documents no list. Each assertion has a jti of its
 // own, since Salesforce may refuse one that it has seen.
-func (o *Org) newAssertion(key crypto.Signer, subject string, now time.Time) (string, error) {
+func (o *Org) newAssertion(ctx context.Context, key crypto.Signer, subject string, now time.Time) (string, error) {
 	token := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims{
 		"iss": o.cfg.ConsumerKey,
 		"sub": subject,
@@ -31,11 +33,31 @@ func (o *Org) newAssertion(key crypto.Signer, subject string, now time.Time) (st
 		return "", fmt.Errorf("encoding the assertion: %v", err)
 	}
 	digest := sha256.Sum256([]byte(text))
-	signature, err := key.Sign(rand.Reader, digest[:], crypto.SHA256)
+	signature, err := sign(ctx, key, digest[:])
 	if err != nil {
 		return "", &signingError{err}
 	}
 	return text + "." + token.EncodeSegment(signature), nil
+}
+
+// sign has key sign a digest, until ctx ends: a keeper of keys may hang, and
+// then this leaves its goroutine behind.
+func sign(ctx context.Context, key crypto.Signer, digest []byte) ([]byte, error) {
+	type result struct {
+		signature []byte
+		err       error
+	}
+	signed := make(chan result, 1)
+	go func() {
+		signature, err := key.Sign(rand.Reader, digest, crypto.SHA256)
+		signed <- result{signature, err}
+	}()
+	select {
+	case r := <-signed:
+		return r.signature, r.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("the key does not answer: %w", context.Cause(ctx))
+	}
 }
 
 // signingError says that a key cannot sign: its keeper does not answer, say.
@@ -44,6 +66,11 @@ type signingError struct{ cause error }
 func (e *signingError) Error() string { return fmt.Sprintf("signing the assertion: %v", e.cause) }
 
 func (e *signingError) Unwrap() error { return e.cause }
+
+func isSigning(err error) bool {
+	_, ok := errors.AsType[*signingError](err)
+	return ok
+}
 
 // jwtExpiry returns the exp claim of a token in JWT format. The signature is
 // not checked: the token came from its issuer over TLS.

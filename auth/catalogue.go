@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Entry is one way in which a grant fails, in words for the person who has to
@@ -26,6 +27,9 @@ type Entry struct {
 	Causes []Cause
 	// Passing reports that a later try may succeed with nothing changed.
 	Passing bool
+	// Clears is how long a refusal that passes with time may last; trying again
+	// earlier makes it last longer. 0 for others.
+	Clears time.Duration
 	// Key reports that the reason may be the key which signed: another key may
 	// be accepted.
 	Key bool

@@ -20,6 +20,8 @@ type GrantError struct {
 	// Permanent reports that trying again gives the same result until a person
 	// changes something. Otherwise the fault is a passing one.
 	Permanent bool
+	// RetryAfter is how long the fault takes to pass, 0 if that is not known.
+	RetryAfter time.Duration
 	// Hint says in one line what is wrong and what to change, from the
 	// catalogue (see [Entry]); it may be empty.
 	Hint string
@@ -28,6 +30,7 @@ type GrantError struct {
 	endpoint string // scheme, host and path of the token endpoint
 	cause    error  // what happened, where it is not an OAuth error
 	entry    Entry  // of the catalogue, where it is not an OAuth error; may be empty
+	logins   int    // that the whole grant may have been
 }
 
 // with completes e with a failure that is not an OAuth error.

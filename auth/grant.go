@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"cmp"
 	"context"
 	"crypto"
 	"encoding/json"
@@ -122,22 +121,31 @@ func NewOrg(cfg OrgConfig) (*Org, error) {
 // with the news that our clock is off is answered by one more try with the
 // corrected clock. Grant remembers nothing else: see [Manager].
 func (o *Org) Grant(ctx context.Context, subject string) (*Token, error) {
+	logins := 0
+	keys, began := o.keys.order()
 	var refusal error
-	for _, key := range o.keys.order() {
-		token, err := o.grantWith(ctx, key, subject)
+	for _, key := range keys {
+		token, err := o.grantWith(ctx, key, subject, &logins)
 		if err == nil {
-			if o.keys.accepted(key) {
+			if o.keys.accepted(key, began) {
 				o.cfg.OnKey(KeyEvent{Key: key})
 			}
+			token.logins = logins
 			return token, nil
 		}
-		if _, cannotSign := errors.AsType[*signingError](err); !cannotSign && !IsKeyRefusal(err) {
-			return nil, err
+		if !isSigning(err) && !IsKeyRefusal(err) {
+			refusal = err
+			break
 		}
-		if o.keys.refused(key) {
+		if o.keys.refused(key, began) {
 			o.cfg.OnKey(KeyEvent{Key: key, Refusal: err})
 		}
-		refusal = cmp.Or(refusal, err)
+		if refusal == nil || isSigning(refusal) { // what the org says counts for more
+			refusal = err
+		}
+	}
+	if e, ok := errors.AsType[*GrantError](refusal); ok {
+		e.logins = logins
 	}
 	return nil, refusal
 }
@@ -147,11 +155,17 @@ func (o *Org) Grant(ctx context.Context, subject string) (*Token, error) {
 // stays, and the new one is tried again whenever the org refuses that.
 func (o *Org) SetKeys(key, next crypto.Signer) { o.keys.set(key, next) }
 
-// grantWith performs a grant with one of the keys.
-func (o *Org) grantWith(ctx context.Context, key crypto.Signer, subject string) (*Token, error) {
+// grantWith performs a grant with one of the keys, and adds to logins.
+func (o *Org) grantWith(ctx context.Context, key crypto.Signer, subject string, logins *int) (*Token, error) {
 	token, clockWasOff, err := o.exchange(ctx, key, subject)
-	if clockWasOff && IsPermanent(err) {
-		token, _, err = o.exchange(ctx, key, subject)
+	if isLogin(err) {
+		*logins++
+	}
+	if !clockWasOff || !IsPermanent(err) {
+		return token, err
+	}
+	if token, _, err = o.exchange(ctx, key, subject); isLogin(err) {
+		*logins++
 	}
 	return token, err
 }
@@ -162,7 +176,7 @@ func (o *Org) exchange(ctx context.Context, key crypto.Signer, subject string) (
 	ctx, cancel := context.WithTimeout(ctx, grantTimeout)
 	defer cancel()
 	correction := o.clock.correction()
-	assertion, err := o.newAssertion(key, subject, time.Now().Add(correction))
+	assertion, err := o.newAssertion(ctx, key, subject, time.Now().Add(correction))
 	if err != nil {
 		return nil, false, err
 	}
@@ -269,7 +283,8 @@ func refused(fault *GrantError, resp *http.Response, body []byte) *GrantError {
 	if json.Unmarshal(body, &oauth) == nil && oauth.Error != "" {
 		known := explain(oauth.Error, oauth.Description)
 		fault.Code, fault.Description = bound(oauth.Error), bound(oauth.Description)
-		fault.Permanent = !known.Passing && resp.StatusCode < 500
+		fault.Permanent = !known.Passing && known.Clears == 0 && resp.StatusCode < 500
+		fault.RetryAfter = known.Clears
 		fault.Hint = known.Hint()
 		return fault
 	}

@@ -21,6 +21,7 @@ type keyring struct {
 	former      crypto.Signer   // the one before current, good until formerUntil; may be nil
 	formerUntil time.Time
 	onTrial     bool // configured[0] is new, and tried before current
+	changes     int  // of the above, to tell a grant that began before the last one
 }
 
 func newKeyring(key, next crypto.Signer) *keyring {
@@ -32,17 +33,18 @@ func newKeyring(key, next crypto.Signer) *keyring {
 func (r *keyring) set(key, next crypto.Signer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.changes++
 	r.configured = withoutNil(key, next)
 	if r.onTrial = !sameKey(key, r.current); !r.onTrial {
 		r.current = key // the same key, but perhaps in a keeper that is opened anew
 	}
 }
 
-// order returns the keys in the order in which a grant tries them, each once.
-func (r *keyring) order() []crypto.Signer {
+// order returns the keys in the order in which a grant tries them, each once,
+// and what it tells accepted and refused of when it began.
+func (r *keyring) order() (keys []crypto.Signer, began int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var keys []crypto.Signer
 	add := func(key crypto.Signer) {
 		if !slices.ContainsFunc(keys, func(k crypto.Signer) bool { return sameKey(k, key) }) {
 			keys = append(keys, key)
@@ -58,27 +60,30 @@ func (r *keyring) order() []crypto.Signer {
 	if r.former != nil && time.Now().Before(r.formerUntil) {
 		add(r.former)
 	}
-	return keys
+	return keys, r.changes
 }
 
-// accepted makes key the current one, and reports whether it was not.
-func (r *keyring) accepted(key crypto.Signer) bool {
+// accepted makes key the current one, and reports whether it was not. A grant
+// that began before the keys last changed has nothing to say.
+func (r *keyring) accepted(key crypto.Signer, began int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if sameKey(key, r.current) {
+	if began != r.changes || sameKey(key, r.current) {
 		return false
 	}
+	r.changes++
 	r.former, r.formerUntil = r.current, time.Now().Add(propagation)
 	r.current, r.onTrial = key, false
 	return true
 }
 
 // refused ends the trial of key, and reports whether it was on trial. It stays
-// among the keys that are tried when the org refuses the current one.
-func (r *keyring) refused(key crypto.Signer) bool {
+// among the keys that are tried when the org refuses the current one. For began
+// see accepted.
+func (r *keyring) refused(key crypto.Signer, began int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.onTrial || !sameKey(key, r.configured[0]) {
+	if began != r.changes || !r.onTrial || !sameKey(key, r.configured[0]) {
 		return false
 	}
 	r.onTrial = false

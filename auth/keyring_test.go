@@ -23,11 +23,17 @@ import (
 type namedKey struct {
 	name   string
 	public *rsa.PublicKey
-	broken error // what keeps it from signing
+	broken error         // what keeps it from signing
+	slow   chan struct{} // if not nil, it signs once this is closed
+	signed int           // how often it was asked
 }
 
 func (k *namedKey) Public() crypto.PublicKey { return k.public }
 func (k *namedKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	k.signed++
+	if k.slow != nil {
+		<-k.slow
+	}
 	return []byte(k.name), k.broken
 }
 
@@ -203,6 +209,145 @@ func TestGrantTriesOtherKeyIfOneCannotSign(t *testing.T) {
 	if _, err := org.Grant(t.Context(), ada); err == nil || !strings.Contains(err.Error(), "the token is gone") {
 		t.Errorf("Grant = %v, want that the token is gone", err)
 	}
+}
+
+// A grant of another subject may take its time and come back with a token for
+// a key that has been replaced meanwhile.
+func TestGrantOfTheFormerKeyDoesNotUndoARotation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		keys := namedKeys(t, "old", "new")
+		keys[0].slow = make(chan struct{})
+		e := &trusting{trusted: "old"}
+		org := e.org(t, keys[0], nil)
+		slow := make(chan error)
+		go func() {
+			_, err := org.Grant(t.Context(), grace)
+			slow <- err
+		}()
+		synctest.Wait()
+		org.SetKeys(keys[1], nil)
+		e.trusted = "new"
+		e.grant(t, org, "new", "new accepted")
+
+		e.trusted = "old" // as some of Salesforce's hosts still do
+		close(keys[0].slow)
+		if err := <-slow; err != nil {
+			t.Errorf("Grant = %v, want a token", err)
+		}
+		e.trusted = "new"
+		e.grant(t, org, "new")
+	})
+}
+
+func TestManagerMakesOneAttemptWhereNoKeyIsOfUse(t *testing.T) {
+	for _, broken := range []int{0, 1} {
+		synctest.Test(t, func(t *testing.T) {
+			keys := namedKeys(t, "first", "next")
+			keys[broken].broken = errors.New("the token is gone")
+			e := &trusting{}
+			m := auth.NewManager(e.org(t, keys[0], keys[1]).Grant, nil)
+			defer m.Close()
+			for range 500 {
+				if _, err := m.Token(t.Context(), ada); !auth.IsPermanent(err) {
+					t.Fatalf("Token = %v, want what the org says of the key that signs", err)
+				}
+			}
+			if len(e.tried) != 1 {
+				t.Errorf("the org was asked %d times, want once", len(e.tried))
+			}
+		})
+	}
+}
+
+func TestManagerRemembersThatNoKeySigns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		keys := namedKeys(t, "key")
+		keys[0].broken = errors.New("the token is gone")
+		e := &trusting{trusted: "key"}
+		m := auth.NewManager(e.org(t, keys[0], nil).Grant, nil)
+		defer m.Close()
+		for range 100 {
+			if _, err := m.Token(t.Context(), ada); err == nil || !strings.Contains(err.Error(), "the token is gone") {
+				t.Fatalf("Token = %v, want that the token is gone", err)
+			}
+		}
+		if keys[0].signed != 1 {
+			t.Errorf("the key was asked %d times, want once", keys[0].signed)
+		}
+		keys[0].broken = nil
+		advance(5 * time.Second)
+		if _, err := m.Token(t.Context(), ada); err != nil {
+			t.Errorf("Token = %v, want one after 5 seconds", err)
+		}
+	})
+}
+
+func TestManagerClosesWhileAKeyHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		keys := namedKeys(t, "key")
+		keys[0].slow = make(chan struct{})
+		defer close(keys[0].slow)
+		m := auth.NewManager((&trusting{}).org(t, keys[0], nil).Grant, nil)
+		failed := make(chan error)
+		go func() {
+			_, err := m.Token(t.Context(), ada)
+			failed <- err
+		}()
+		synctest.Wait()
+		go m.Close()
+		if err := <-failed; !errors.Is(err, auth.ErrClosed) {
+			t.Errorf("Token = %v, want ErrClosed", err)
+		}
+	})
+}
+
+// Each exchange may be a login, also those with a key that the org refuses.
+func TestManagerBudgetCountsEachKeyThatIsTried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		keys := namedKeys(t, "old", "new")
+		e := &trusting{trusted: "old"}
+		org := e.org(t, keys[0], nil)
+		m := auth.NewManager(org.Grant, nil)
+		defer m.Close()
+		start := time.Now()
+		for range 40 {
+			org.SetKeys(keys[1], nil)
+			token, err := m.Token(t.Context(), ada)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.Reject(token)
+		}
+		// 80 exchanges of which 60 are free; the others are 1.2 s apart.
+		if took := time.Since(start); took < 18*time.Second {
+			t.Errorf("80 exchanges took %v, want them bounded by the budget", took)
+		}
+	})
+}
+
+func TestManagerStaysAwayAfterTooManyLogins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		keys := namedKeys(t, "key")
+		e := &trusting{refusal: `{"error":"invalid_grant","error_description":"login rate exceeded"}`}
+		m := auth.NewManager(e.org(t, keys[0], nil).Grant, nil)
+		defer m.Close()
+		for range 100 {
+			_, err := m.Token(t.Context(), ada)
+			if g := wantGrantError(t, err); g.Permanent || g.RetryAfter != 5*time.Minute {
+				t.Fatalf("Token = %v, permanent %v, retry after %v; want a refusal that passes in 5 minutes", err, g.Permanent, g.RetryAfter)
+			}
+		}
+		advance(5*time.Minute - time.Nanosecond)
+		m.Token(t.Context(), ada)
+		if len(e.tried) != 1 {
+			t.Errorf("the org was asked %d times, want once in 5 minutes", len(e.tried))
+		}
+		e.trusted = "key"
+		advance(time.Nanosecond)
+		if _, err := m.Token(t.Context(), ada); err != nil {
+			t.Errorf("Token = %v after 5 minutes, want a token", err)
+		}
+	})
 }
 
 func TestManagerRenewReplacesAFreshToken(t *testing.T) {

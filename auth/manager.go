@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net"
 	"runtime/debug"
@@ -22,6 +23,9 @@ const (
 	// refusalMemory is how long a permanent refusal is answered from memory: a
 	// storm of requests must not be a storm of failing logins.
 	refusalMemory = 30 * time.Second
+	// signingMemory is the same for a key that cannot sign, whose keeper may take
+	// its time to say so.
+	signingMemory = 5 * time.Second
 	// renewalPause is the least time between the starts of two renewals in the
 	// background, should the first fail.
 	renewalPause = 10 * time.Second
@@ -57,11 +61,12 @@ type source struct {
 	subject string
 	current atomic.Pointer[Token]
 	pause   atomic.Int64 // Unix nanoseconds before which no renewal in the background starts
-	renew   atomic.Bool  // the next flight is to get a token even if the current one is fresh
+	asked   atomic.Int64 // how often Renew asked for a token, even if the current one is fresh
+	begun   atomic.Int64 // asked when the last flight began
 	budget  budget
 
 	mu           sync.Mutex
-	refusal      error     // the last permanent refusal; guarded by mu
+	refusal      error     // the last refusal that is remembered; guarded by mu
 	refusedUntil time.Time // guarded by mu
 	last         Outcome   // guarded by mu
 }
@@ -99,26 +104,40 @@ func (m *Manager) Token(ctx context.Context, subject string) (*Token, error) {
 		return token, nil
 	case due:
 		if p := s.pause.Load(); now >= p && s.pause.CompareAndSwap(p, now+int64(renewalPause)) {
-			m.flights.DoChan(subject, func() (any, error) { return m.fly(s) })
+			m.start(s)
 		}
 		return token, nil
 	}
 	if err := s.refused(); err != nil {
 		return nil, err
 	}
-	return m.join(ctx, s)
+	f := m.join(ctx, s)
+	return f.token, f.err
+}
+
+// flight is what came of one.
+type flight struct {
+	token *Token
+	err   error
+	asked int64 // source.asked when it began
+}
+
+// start makes a flight for s, unless one is under way.
+func (m *Manager) start(s *source) <-chan singleflight.Result {
+	return m.flights.DoChan(s.subject, func() (any, error) {
+		asked := s.asked.Load()
+		token, err := m.fly(s, asked)
+		return flight{token, err, asked}, nil
+	})
 }
 
 // join waits for the flight of s that is under way, or a new one, until ctx ends.
-func (m *Manager) join(ctx context.Context, s *source) (*Token, error) {
+func (m *Manager) join(ctx context.Context, s *source) flight {
 	select {
-	case result := <-m.flights.DoChan(s.subject, func() (any, error) { return m.fly(s) }):
-		if result.Err != nil {
-			return nil, result.Err
-		}
-		return result.Val.(*Token), nil
+	case result := <-m.start(s):
+		return result.Val.(flight)
 	case <-ctx.Done():
-		return nil, fmt.Errorf("waiting for a token of %s: %w", s.subject, context.Cause(ctx))
+		return flight{err: fmt.Errorf("waiting for a token of %s: %w", s.subject, context.Cause(ctx)), asked: math.MaxInt64}
 	}
 }
 
@@ -131,12 +150,11 @@ func (m *Manager) Renew(ctx context.Context, subject string) (*Token, error) {
 		return true
 	})
 	s := m.source(subject)
-	s.renew.Store(true)
+	asked := s.asked.Add(1)
 	for {
-		token, err := m.join(ctx, s)
 		// A flight that had begun before has missed what has changed.
-		if !s.renew.Load() || ctx.Err() != nil || errors.Is(err, ErrClosed) {
-			return token, err
+		if f := m.join(ctx, s); f.asked >= asked {
+			return f.token, f.err
 		}
 	}
 }
@@ -187,9 +205,10 @@ func (m *Manager) begin() bool {
 	return true
 }
 
-// fly is one flight: it gets a token and makes it the current one. singleflight
+// fly is one flight: it gets a token and makes it the current one. If asked is
+// not what it was for the last flight, it does so whatever is known. singleflight
 // runs it in a goroutine of its own, where a panic would end the process.
-func (m *Manager) fly(s *source) (token *Token, err error) {
+func (m *Manager) fly(s *source, asked int64) (token *Token, err error) {
 	if !m.begin() {
 		return nil, ErrClosed
 	}
@@ -201,7 +220,7 @@ func (m *Manager) fly(s *source) (token *Token, err error) {
 			s.failed(err)
 		}
 	}()
-	if !s.renew.Swap(false) {
+	if s.begun.Swap(asked) == asked {
 		// A flight that ended just before this one began has done the work.
 		if current := s.current.Load(); current.state(time.Now().UnixNano()) == fresh {
 			return current, nil
@@ -240,7 +259,7 @@ func (m *Manager) retry(ctx context.Context, s *source) (*Token, error) {
 			return nil, err
 		}
 		token, err := m.grant(ctx, s.subject)
-		if isLogin(err) {
+		for range loginsOf(token, err) {
 			s.budget.spend()
 		}
 		if err == nil || !isPassing(err) {
@@ -286,9 +305,38 @@ func isLogin(err error) bool {
 	return e.Status < 500 && !(ok && network.Op == "dial")
 }
 
+// loginsOf returns how many logins a grant may have been.
+func loginsOf(token *Token, err error) int {
+	e, refused := errors.AsType[*GrantError](err)
+	switch {
+	case token != nil && token.logins > 0:
+		return token.logins
+	case refused && e.logins > 0:
+		return e.logins
+	case isLogin(err):
+		return 1
+	}
+	return 0
+}
+
+// isPassing reports whether it is worth trying again at once.
 func isPassing(err error) bool {
 	e, ok := errors.AsType[*GrantError](err)
-	return ok && !e.Permanent
+	return ok && !e.Permanent && e.RetryAfter == 0
+}
+
+// memoryOf returns how long a failure is answered from memory, 0 for not at all.
+func memoryOf(err error) time.Duration {
+	e, ok := errors.AsType[*GrantError](err)
+	switch {
+	case isSigning(err):
+		return signingMemory
+	case ok && e.Permanent:
+		return refusalMemory
+	case ok:
+		return e.RetryAfter
+	}
+	return 0
 }
 
 // granted makes token the current one.
@@ -314,15 +362,15 @@ func (s *source) failed(err error) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if IsPermanent(err) {
-		s.refusal, s.refusedUntil = err, now.Add(refusalMemory)
+	if memory := memoryOf(err); memory > 0 {
+		s.refusal, s.refusedUntil = err, now.Add(memory)
 		s.pause.Store(s.refusedUntil.UnixNano())
 		return
 	}
 	s.pause.Store(now.Add(renewalPause).UnixNano())
 }
 
-// forget drops the permanent refusal that is remembered.
+// forget drops the refusal that is remembered.
 func (s *source) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -330,7 +378,7 @@ func (s *source) forget() {
 	s.pause.Store(0)
 }
 
-// refused returns the permanent refusal that is still remembered.
+// refused returns the refusal that is still remembered.
 func (s *source) refused() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

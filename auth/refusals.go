@@ -1,5 +1,11 @@
 package auth
 
+import "time"
+
+// rateWindow is how long to stay away after too many logins. Salesforce counts
+// those of the last hour, so that some are forgotten at any time.
+const rateWindow = 5 * time.Minute
+
 // Menu paths in Setup. (app) and (user) stand for a name in a list. Words are
 // those of Salesforce Help, of an External Client App and of a Connected App.
 var (
@@ -134,9 +140,9 @@ var refusals = []Entry{
 			{Cause: "this machine's clock is off, and the host's answers carry no Date to correct it by", Fix: "set this machine's clock (NTP)"},
 			{Cause: "the request was held up on its way for minutes", Fix: "look for a gateway that queues requests"},
 		}},
-	{ID: "login-rate-exceeded", Code: "invalid_grant", Contains: []string{"login rate"}, Seen: "login rate exceeded",
+	{ID: "login-rate-exceeded", Code: "invalid_grant", Contains: []string{"login rate"}, Seen: "login rate exceeded", Clears: rateWindow,
 		Meaning: "the user has logged in more than 3,600 times in an hour", Causes: tooManyLogins},
-	{ID: "rate-limit-exceeded", Code: "rate_limit_exceeded", Seen: "number of logins exceeded",
+	{ID: "rate-limit-exceeded", Code: "rate_limit_exceeded", Seen: "number of logins exceeded", Clears: rateWindow,
 		Meaning: "the user has logged in more than 3,600 times in an hour", Causes: tooManyLogins},
 	{ID: "user-inactive", Code: "invalid_grant", Contains: []string{"inactive user", "user is inactive"}, Seen: "inactive user",
 		Meaning: "the user is deactivated or frozen", Causes: userInactive},

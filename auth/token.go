@@ -53,6 +53,8 @@ type Token struct {
 	// dueAt and expiresAt are Unix nanoseconds of the wall clock: a monotonic
 	// clock stands still while a laptop sleeps, a session does not.
 	dueAt, expiresAt int64
+
+	logins int // that the grant took; 0 stands for one
 }
 
 // renewalAge is the share of its life after which a token is due. Renewals of

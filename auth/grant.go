@@ -115,14 +115,17 @@ func NewOrg(cfg OrgConfig) (*Org, error) {
 }
 
 // Grant exchanges a new assertion for a token that acts for subject. Its error
-// is a *GrantError, which wraps ctx's error if ctx ended, unless the key
-// failed. If the org refuses the key, the others that it may know are tried, and
+// is a *GrantError, which wraps ctx's error if ctx ended, unless no key could
+// sign. If the org refuses the key, the others that it may know are tried, and
 // the one that it takes is the current one from then on. A refusal that comes
 // with the news that our clock is off is answered by one more try with the
 // corrected clock. Grant remembers nothing else: see [Manager].
 func (o *Org) Grant(ctx context.Context, subject string) (*Token, error) {
-	logins := 0
 	keys, began := o.keys.order()
+	if len(keys) > 1 {
+		keys = append(keys, keys[0]) // which may have become known since it was tried
+	}
+	logins := 0
 	var refusal error
 	for _, key := range keys {
 		token, err := o.grantWith(ctx, key, subject, &logins)
@@ -133,12 +136,15 @@ func (o *Org) Grant(ctx context.Context, subject string) (*Token, error) {
 			token.logins = logins
 			return token, nil
 		}
-		if !isSigning(err) && !IsKeyRefusal(err) {
+		mayBeKey := isSigning(err) || IsKeyRefusal(err)
+		// A key on trial has to bear any refusal that lasts: the old one stays.
+		if (mayBeKey || IsPermanent(err)) && o.keys.refused(key, began) {
+			o.cfg.OnKey(KeyEvent{Key: key, Refusal: err})
+			mayBeKey = true
+		}
+		if !mayBeKey {
 			refusal = err
 			break
-		}
-		if o.keys.refused(key, began) {
-			o.cfg.OnKey(KeyEvent{Key: key, Refusal: err})
 		}
 		if refusal == nil || isSigning(refusal) { // what the org says counts for more
 			refusal = err

@@ -35,7 +35,7 @@ func (r *keyring) set(key, next crypto.Signer) {
 	defer r.mu.Unlock()
 	r.changes++
 	r.configured = withoutNil(key, next)
-	if r.onTrial = !sameKey(key, r.current); !r.onTrial {
+	if r.onTrial = !SameKey(key, r.current); !r.onTrial {
 		r.current = key // the same key, but perhaps in a keeper that is opened anew
 	}
 }
@@ -46,7 +46,7 @@ func (r *keyring) order() (keys []crypto.Signer, began int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	add := func(key crypto.Signer) {
-		if !slices.ContainsFunc(keys, func(k crypto.Signer) bool { return sameKey(k, key) }) {
+		if !slices.ContainsFunc(keys, func(k crypto.Signer) bool { return SameKey(k, key) }) {
 			keys = append(keys, key)
 		}
 	}
@@ -68,7 +68,7 @@ func (r *keyring) order() (keys []crypto.Signer, began int) {
 func (r *keyring) accepted(key crypto.Signer, began int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if began != r.changes || sameKey(key, r.current) {
+	if began != r.changes || SameKey(key, r.current) {
 		return false
 	}
 	r.changes++
@@ -83,16 +83,16 @@ func (r *keyring) accepted(key crypto.Signer, began int) bool {
 func (r *keyring) refused(key crypto.Signer, began int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if began != r.changes || !r.onTrial || !sameKey(key, r.configured[0]) {
+	if began != r.changes || !r.onTrial || !SameKey(key, r.configured[0]) {
 		return false
 	}
 	r.onTrial = false
 	return true
 }
 
-// sameKey reports whether two signers hold the same key, as far as one can
+// SameKey reports whether two signers hold the same key, as far as one can
 // tell: a keeper may not give away its public key.
-func sameKey(a, b crypto.Signer) bool {
+func SameKey(a, b crypto.Signer) bool {
 	if a == b {
 		return true
 	}

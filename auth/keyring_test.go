@@ -56,6 +56,7 @@ func namedKeys(t *testing.T, names ...string) []*namedKey {
 type trusting struct {
 	trusted string
 	refusal string   // for other keys; default: invalid assertion
+	replace string   // what is trusted once another key has been refused
 	tried   []string // names of keys since the last look
 	events  []string
 }
@@ -73,6 +74,9 @@ func (e *trusting) RoundTrip(r *http.Request) (*http.Response, error) {
 	e.tried = append(e.tried, string(name))
 	if string(name) == e.trusted {
 		return answers(200, goodAnswer)(r)
+	}
+	if e.replace != "" {
+		e.trusted, e.replace = e.replace, ""
 	}
 	if e.refusal != "" {
 		return answers(400, e.refusal)(r)
@@ -175,6 +179,42 @@ func TestGrantFallsBackToFormerKeyForAWhile(t *testing.T) {
 	})
 }
 
+// Whatever the org has against a new key, the old one stays.
+func TestGrantKeepsOldKeyWhateverTheNewOneIsRefusedFor(t *testing.T) {
+	for _, code := range []string{"invalid_client", "invalid_request", "a_code_of_tomorrow", "invalid_grant"} {
+		keys := namedKeys(t, "old", "new")
+		e := &trusting{trusted: "old", refusal: `{"error":"` + code + `","error_description":"the user's key"}`}
+		org := e.org(t, keys[0], nil)
+		org.SetKeys(keys[1], nil)
+		e.grant(t, org, "new old", "new refused")
+		e.grant(t, org, "old")
+	}
+}
+
+// A certificate may arrive just between the attempts with the two keys.
+func TestGrantTriesNewKeyOnceMoreAfterTheOldOne(t *testing.T) {
+	keys := namedKeys(t, "old", "new")
+	e := &trusting{trusted: "old", replace: "new"}
+	org := e.org(t, keys[0], nil)
+	org.SetKeys(keys[1], nil)
+	e.grant(t, org, "new old new", "new refused", "new accepted")
+}
+
+// A fault that passes says nothing of a key: the next attempt begins anew.
+func TestGrantReportsAFaultAfterARefusedKey(t *testing.T) {
+	keys := namedKeys(t, "first", "next")
+	n := 0
+	org := newOrg(t, "http://127.0.0.1:1", auth.OrgConfig{Key: keys[0], NextKey: keys[1], Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		if n++; n == 1 {
+			return answers(400, `{"error":"invalid_grant","error_description":"invalid assertion"}`)(r)
+		}
+		return answers(503, "")(r)
+	})})
+	if _, err := org.Grant(t.Context(), ada); wantGrantError(t, err).Status != 503 || auth.IsPermanent(err) {
+		t.Errorf("Grant = %v, want the 503 of the second key", err)
+	}
+}
+
 func TestGrantKnowsTheSameKeyReadAgain(t *testing.T) {
 	keys := namedKeys(t, "key")
 	e := &trusting{trusted: "key"}
@@ -192,7 +232,7 @@ func TestGrantTriesOtherKeysOnlyWhereTheKeyMayBeTheReason(t *testing.T) {
 		t.Errorf("Grant = %v after trying %q, want a refusal of the first key alone", err, e.tried)
 	}
 	e.refusal, e.tried = "", nil
-	if _, err := org.Grant(t.Context(), ada); wantGrantError(t, err).Description != "invalid assertion" || !slices.Equal(e.tried, []string{"old", "new"}) {
+	if _, err := org.Grant(t.Context(), ada); wantGrantError(t, err).Description != "invalid assertion" || !slices.Equal(e.tried, []string{"old", "new", "old"}) {
 		t.Errorf("Grant = %v after trying %q, want a refusal of both keys", err, e.tried)
 	}
 }
@@ -239,8 +279,8 @@ func TestGrantOfTheFormerKeyDoesNotUndoARotation(t *testing.T) {
 	})
 }
 
-func TestManagerMakesOneAttemptWhereNoKeyIsOfUse(t *testing.T) {
-	for _, broken := range []int{0, 1} {
+func TestManagerMakesOneGrantWhereNoKeyIsOfUse(t *testing.T) {
+	for broken, attempts := range []int{1, 2} {
 		synctest.Test(t, func(t *testing.T) {
 			keys := namedKeys(t, "first", "next")
 			keys[broken].broken = errors.New("the token is gone")
@@ -252,8 +292,8 @@ func TestManagerMakesOneAttemptWhereNoKeyIsOfUse(t *testing.T) {
 					t.Fatalf("Token = %v, want what the org says of the key that signs", err)
 				}
 			}
-			if len(e.tried) != 1 {
-				t.Errorf("the org was asked %d times, want once", len(e.tried))
+			if len(e.tried) != attempts {
+				t.Errorf("the org was asked %d times, want %d", len(e.tried), attempts)
 			}
 		})
 	}

@@ -302,7 +302,7 @@ func isLogin(err error) bool {
 		return err == nil
 	}
 	network, ok := errors.AsType[*net.OpError](err)
-	return e.Status < 500 && !(ok && network.Op == "dial")
+	return e.Status < 500 && !(ok && (network.Op == "dial" || network.Op == "proxyconnect"))
 }
 
 // loginsOf returns how many logins a grant may have been.

@@ -515,6 +515,7 @@ func TestManagerBudgetCountsLoginsOnly(t *testing.T) {
 		{"answered 500", fault(500), false},
 		{"no answer", fault(0), true},
 		{"no connection", errors.Join(fault(0), &net.OpError{Op: "dial", Err: errors.New("refused")}), false},
+		{"no way through the company proxy", errors.Join(fault(0), &net.OpError{Op: "proxyconnect", Err: errors.New("refused")}), false},
 		{"answered 429", fault(429), true},
 		{"passing refusal", &auth.GrantError{Code: "unknown_error", Status: 400}, true},
 	} {

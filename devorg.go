@@ -48,7 +48,7 @@ names one, and prints the settings that sfproxy needs.`,
 	f.StringSliceVar(&o.org.Users, "user", []string{"integration@example.com"}, "username that is approved for the app; may be repeated")
 	f.DurationVar(&o.org.TokenTTL, "token-ttl", 2*time.Hour, "life of a token")
 	f.StringVar(&o.certificate, "certificate", "", "PEM `file` with the app's certificate (default: a new key pair in --dir)")
-	f.StringVar(&o.dir, "dir", ".", "`directory` for the files made: server.key, server.crt, ca.crt")
+	f.StringVar(&o.dir, "dir", ".", "`directory` for the files made: server.key, server.crt, ca.crt; it is made if it is not there")
 	f.BoolVar(&o.verbose, "verbose", false, "log each request")
 	return cmd
 }
@@ -64,6 +64,9 @@ func (o *devorgOptions) run(cmd *cobra.Command) error {
 		return usageError{err}
 	}
 	o.dir = dir
+	if _, err := makeDirectory("dir", o.dir); err != nil {
+		return err
+	}
 	keyFile, err := o.register()
 	if err != nil {
 		return err
@@ -77,7 +80,7 @@ func (o *devorgOptions) run(cmd *cobra.Command) error {
 	}
 	org, err := devorg.Start(o.org)
 	if err != nil {
-		return err
+		return startError(err)
 	}
 	defer org.Close()
 	settings := []string{
@@ -93,8 +96,21 @@ func (o *devorgOptions) run(cmd *cobra.Command) error {
 		fmt.Fprintln(cmd.OutOrStdout(), s)
 	}
 	o.org.Logger.Info("embedded org listening", "login_url", org.LoginURL(), "instance_url", org.InstanceURL())
+	if o.org.ControlListen != "" {
+		o.org.Logger.Info("test controls listening; GET / lists them", "control_url", org.ControlURL())
+	}
 	<-cmd.Context().Done()
 	return nil
+}
+
+// startError names the flag whose address could not be listened on.
+func startError(err error) error {
+	failed, ok := errors.AsType[*devorg.ListenError](err)
+	if !ok {
+		return err
+	}
+	flag := map[string]string{"LoginListen": "--listen", "InstanceListen": "--instance-listen", "ControlListen": "--control-listen"}[failed.Setting]
+	return fmt.Errorf("%s: %w%s", flag, failed.Err, listenRemedy(flag, failed.Err))
 }
 
 // authority sets the certificate authority: that of an earlier run in the

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,8 +31,9 @@ and back to the proxy's own port, and prints a line for each check:
   ✓ well   ! works, and may be better   ✗ failed   – not tried, or of no use here
 
 Below a line is what to do, the most likely cause first. It takes one grant (up
-to three more where the audience is refused) and a few API calls. Nothing secret
-is printed: the output may be pasted into a ticket.
+to three more where the audience is refused), one for each of the first 20 other
+users of clients, and a few API calls. Nothing secret is printed: the output may be
+pasted into a ticket.
 
 Exit status: 0 if no check failed, 1 if one did, 2 if the configuration has faults.`,
 		Args: noArgs,
@@ -81,23 +81,26 @@ func (o *doctorOptions) run(cmd *cobra.Command, environ []string) error {
 }
 
 // doctorConfig turns the environment into a set-up to check, and reports
-// whether the configuration has faults. If none is of the org's side, that can be
-// checked all the same.
+// whether the configuration has faults. A side that has none, the org's or the
+// clients', can be checked all the same.
 func doctorConfig(environ []string) (set doctor.Config, faults bool) {
-	cfg, err := config.Parse(environ)
+	whole, err := config.Parse(environ)
+	org, clients := whole, whole
 	if faulty, ok := errors.AsType[*config.Error](err); ok {
 		faults = true
 		for _, f := range faulty.Faults {
 			set.Faults = append(set.Faults, f.String())
 		}
-		if cfg, err = config.Parse(withoutVariables(withoutVariables(environ, "PROXY_"), "LOG_")); err != nil {
-			return set, faults
-		}
-	} else {
-		set.Warnings = cfg.Warnings
-		set.Listener = doctorListener(cfg)
+		org, clients = orgSide(environ), clientsSide(environ)
 	}
-	sf := cfg.Salesforce
+	if clients != nil {
+		set.Listener = doctorListener(clients)
+	}
+	if org == nil {
+		return set, faults
+	}
+	set.Warnings = org.Warnings
+	sf := org.Salesforce
 	transport, err := newTransport(sf)
 	if err != nil {
 		set.Faults = append(set.Faults, err.Error())
@@ -117,31 +120,41 @@ func doctorConfig(environ []string) (set doctor.Config, faults bool) {
 	return set, faults
 }
 
+// orgSide returns the configuration without what is about clients and logs, nil
+// if the rest has faults.
+func orgSide(environ []string) *config.Config {
+	cfg, _ := config.Parse(withoutVariables(withoutVariables(environ, "PROXY_"), "LOG_"))
+	return cfg
+}
+
+// clientsSide returns the configuration with an org that is none in the place of
+// the org's side, nil if the rest has faults.
+func clientsSide(environ []string) *config.Config {
+	environ = withoutVariables(withoutVariables(environ, "SF_"), "LOG_")
+	cfg, _ := config.Parse(append(environ, "SF_CLIENT_ID=none", "SF_USERNAME=none@example.com", "SF_JWT_KEY=none"))
+	return cfg
+}
+
 // doctorKeys loads the private key, with the certificate that is given beside
 // it, and the next key.
 func doctorKeys(sf config.Salesforce) (first, next doctor.Key) {
-	first = doctorKey(loadKey(sf))
-	first.Source = sf.KeySource
-	if len(sf.Certificate) > 0 {
-		given, err := key.ParseCertificate(sf.Certificate)
-		if err != nil {
-			first.Signer, first.Fault = nil, fmt.Errorf("SF_JWT_CERT_FILE (%s): %w", sf.CertificateFile, err)
-		}
-		first.Certificates = []*x509.Certificate{given}
+	firstKey, err := loadKey(sf)
+	first = doctorKey(firstKey, err, sf.KeySource)
+	nextKey, err := loadNextKey(sf)
+	if nextKey != nil || err != nil {
+		next = doctorKey(nextKey, err, "SF_JWT_KEY_FILE_NEXT ("+sf.NextKeyFile+")")
 	}
-	if !sf.NextKey.IsZero() {
-		sf.Key, sf.KeySource = sf.NextKey, "SF_JWT_KEY_FILE_NEXT ("+sf.NextKeyFile+")"
-		next = doctorKey(parseKey(sf))
-		next.Source = sf.KeySource
+	if firstKey != nil {
+		first.Certificate, first.CertificateFault = certificateOf(sf, keys{first: firstKey, next: nextKey}, nil)
 	}
 	return first, next
 }
 
-func doctorKey(loaded *key.Key, err error) doctor.Key {
+func doctorKey(k *key.Key, err error, source string) doctor.Key {
 	if err != nil {
-		return doctor.Key{Fault: err}
+		return doctor.Key{Fault: err, Unsuitable: errors.Is(err, key.ErrUnsuitable), Source: source}
 	}
-	return doctor.Key{Signer: loaded.Signer, Format: loaded.Format, Fingerprint: loaded.Fingerprint(), Certificates: loaded.Certificates}
+	return doctor.Key{Signer: k.Signer, Source: source, Format: k.Form, Fingerprint: k.Fingerprint(), Certificate: k.Certificate()}
 }
 
 func doctorListener(cfg *config.Config) *doctor.Listener {
@@ -151,8 +164,8 @@ func doctorListener(cfg *config.Config) *doctor.Listener {
 		AllowPaths:   cfg.Proxy.AllowPaths,
 	}
 	l.TLS, l.TLSFault = listenerTLS(cfg.Proxy)
-	for _, c := range cfg.Clients {
-		l.Clients = append(l.Clients, c.Name)
+	for n, c := range cfg.Clients {
+		l.Clients = append(l.Clients, doctor.Client{Name: c.Name, Subject: c.Subject, Setting: fmt.Sprintf("PROXY_CLIENT_%d_SUBJECT", n)})
 	}
 	return l
 }

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// hangups receives a value for each SIGHUP, by which an operator asks that
-// files be read again.
+// hangups receives a value for a SIGHUP, by which an operator asks that files
+// be read again. Until stop, it does not end the process.
 func hangups() (received <-chan os.Signal, stop func()) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGHUP)

@@ -1,12 +1,28 @@
 package main
 
 import (
-	"crypto/x509"
 	"fmt"
 
 	"github.com/sfproxy/sfproxy/config"
 	"github.com/sfproxy/sfproxy/key"
 )
+
+// keySource is what the first key is made of that may change while the proxy
+// runs.
+type keySource struct {
+	key, passphrase config.Secret
+	certificate     []byte
+}
+
+func keySourceOf(sf config.Salesforce) keySource {
+	switch {
+	case sf.SignerCommand != "":
+		return keySource{certificate: sf.Certificate}
+	case sf.PKCS11URI != "":
+		return keySource{passphrase: sf.KeyPassphrase}
+	}
+	return keySource{key: sf.Key, passphrase: sf.KeyPassphrase}
+}
 
 // loadKey returns the key that signs assertions, wherever it is kept.
 func loadKey(sf config.Salesforce) (*key.Key, error) {
@@ -14,12 +30,7 @@ func loadKey(sf config.Salesforce) (*key.Key, error) {
 	var err error
 	switch {
 	case sf.SignerCommand != "":
-		var certificate *x509.Certificate
-		if len(sf.Certificate) > 0 {
-			if certificate, err = key.ParseCertificate(sf.Certificate); err != nil {
-				return nil, usageError{fmt.Errorf("SF_JWT_CERT_FILE (%s): %w", sf.CertificateFile, err)}
-			}
-		}
+		certificate, _ := givenCertificate(sf) // a fault in it is [findCertificate]'s to tell
 		k, err = key.NewCommand(sf.SignerCommand, certificate)
 	case sf.PKCS11URI != "":
 		k, err = key.OpenPKCS11(sf.PKCS11URI, sf.KeyPassphrase.Reveal())

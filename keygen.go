@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,8 +11,6 @@ import (
 	"unicode"
 
 	"github.com/spf13/cobra"
-
-	"github.com/sfproxy/sfproxy/key"
 )
 
 // How long certificates are valid, in days.
@@ -38,6 +33,9 @@ type keygenOptions struct {
 	jks            string
 	alias          string
 	isServer       bool
+
+	madeDir bool // the directory is new
+	removed bool // a certificate was taken away, see removeCertificate
 }
 
 func newKeygenCommand() *cobra.Command {
@@ -57,10 +55,10 @@ it need not be told anew.`,
 		RunE: func(cmd *cobra.Command, names []string) error { return o.run(cmd, names) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.dir, "dir", ".", "`directory` for the files made")
+	f.StringVar(&o.dir, "dir", ".", "`directory` for the files made; it is made if it is not there")
 	f.IntVar(&o.bits, "bits", 2048, "size of the RSA key: 2048, 3072 or 4096")
 	f.IntVar(&o.days, "days", appDays, fmt.Sprintf("days that the certificate is valid (with --tls default and most %d)", serverDays))
-	f.BoolVar(&o.force, "force", false, "replace files that are there already (never an authority)")
+	f.BoolVar(&o.force, "force", false, "replace files that are there already (never an authority); with --tls and no names, for those of tls.crt")
 	f.StringVar(&o.commonName, "cn", "sfproxy", "common `name` in the certificate; for people only")
 	f.StringVar(&o.passphraseFile, "passphrase-file", "", "`file` with the passphrase that encrypts the key, and opens the keystores")
 	f.BoolVar(&o.isRequest, "csr", false, "make a certificate signing request, server.csr, instead of the certificate")
@@ -75,9 +73,6 @@ func (o *keygenOptions) run(cmd *cobra.Command, names []string) error {
 	if o.isServer && !cmd.Flags().Changed("days") {
 		o.days = serverDays
 	}
-	if err := o.check(cmd, names); err != nil {
-		return usageError{err}
-	}
 	for _, path := range []*string{&o.dir, &o.passphraseFile, &o.pkcs12, &o.jks} {
 		if *path == "" {
 			continue
@@ -88,8 +83,11 @@ func (o *keygenOptions) run(cmd *cobra.Command, names []string) error {
 		}
 		*path = absolute
 	}
+	if err := o.check(cmd, names); err != nil {
+		return usageError{err}
+	}
 	if o.isServer {
-		return o.makeServer(names, cmd.OutOrStdout())
+		return o.makeServer(names, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}
 	return o.makeApp(cmd.OutOrStdout())
 }
@@ -113,7 +111,10 @@ func (o *keygenOptions) check(cmd *cobra.Command, names []string) error {
 			return fmt.Errorf("--%s: names no file", name)
 		}
 	}
-	return errors.Join(o.checkValues(), o.checkKeystores(cmd), checkDirectory("dir", o.dir))
+	if o.dir == "" {
+		return errors.New("--dir: names no directory")
+	}
+	return errors.Join(o.checkValues(), o.checkKeystores(cmd))
 }
 
 func (o *keygenOptions) checkValues() error {
@@ -150,109 +151,36 @@ func (o *keygenOptions) checkKeystores(cmd *cobra.Command) error {
 		return errors.New("--p12: needs a passphrase for the file: --passphrase-file")
 	}
 	var errs []error
-	if o.pkcs12 != "" {
-		errs = append(errs, checkDirectory("p12", filepath.Dir(o.pkcs12)))
-	}
-	if o.jks != "" {
-		errs = append(errs, checkDirectory("jks", filepath.Dir(o.jks)))
+	for _, store := range [][2]string{{"p12", o.pkcs12}, {"jks", o.jks}} {
+		flag, path := store[0], store[1]
+		if dir := filepath.Dir(path); path != "" && dir != o.dir { // which is made
+			errs = append(errs, checkDirectory(flag, dir))
+		}
 	}
 	return errors.Join(errs...)
 }
 
-// checkDirectory refuses a directory that the flag names and that is none.
-func checkDirectory(flag, dir string) error {
-	switch info, err := os.Stat(dir); {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("--%s: there is no directory %s", flag, dir)
-	case err != nil:
-		return fmt.Errorf("--%s: %w", flag, err)
-	case !info.IsDir():
-		return fmt.Errorf("--%s: %s is no directory", flag, dir)
-	}
-	return nil
-}
-
-// makeApp makes the key by which sfproxy logs in, and what goes with it.
-func (o *keygenOptions) makeApp(stdout io.Writer) error {
-	passphrase, err := o.passphrase()
-	if err != nil {
-		return usageError{err}
-	}
-	k, err := key.Generate(key.Template{CommonName: o.commonName, Bits: o.bits, Life: days(o.days)})
-	if err != nil {
-		return err
-	}
-	files, err := o.appFiles(k, passphrase)
-	if err != nil {
-		return err
-	}
-	if err := o.write(files); err != nil {
-		return err
-	}
-	return printApp(stdout, o, k)
-}
-
-// Files that keygen makes.
-func (o *keygenOptions) keyFile() string         { return filepath.Join(o.dir, "server.key") }
-func (o *keygenOptions) certificateFile() string { return filepath.Join(o.dir, "server.crt") }
-func (o *keygenOptions) requestFile() string     { return filepath.Join(o.dir, "server.csr") }
-
-// appFiles returns what is made of the key.
-func (o *keygenOptions) appFiles(k *key.Key, passphrase []byte) ([]outputFile, error) {
-	private, err := k.EncodePrivate(passphrase)
-	files := []outputFile{{o.keyFile(), private, 0o600}}
-	if o.isRequest {
-		request, requestErr := k.EncodeRequest(o.commonName)
-		return append(files, outputFile{o.requestFile(), request, 0o644}), errors.Join(err, requestErr)
-	}
-	files = append(files, outputFile{o.certificateFile(), k.EncodeCertificates(), 0o644})
-	if o.pkcs12 != "" && err == nil {
-		var store []byte
-		store, err = k.EncodePKCS12(o.alias, passphrase)
-		files = append(files, outputFile{o.pkcs12, store, 0o600})
-	}
-	if o.jks != "" && err == nil {
-		var store []byte
-		store, err = k.EncodeJKS(o.alias, passphrase)
-		files = append(files, outputFile{o.jks, store, 0o600})
-	}
-	return files, err
-}
-
-// passphrase reads the passphrase as sfproxy itself does: without one newline
-// at the end. It is empty if no file is named.
-func (o *keygenOptions) passphrase() ([]byte, error) {
-	if o.passphraseFile == "" {
-		return nil, nil
-	}
-	content, err := os.ReadFile(o.passphraseFile)
-	if err != nil {
-		return nil, fmt.Errorf("--passphrase-file: %w", err)
-	}
-	content = bytes.TrimSuffix(bytes.TrimSuffix(content, []byte("\n")), []byte("\r"))
-	switch {
-	case len(content) == 0:
-		return nil, fmt.Errorf("--passphrase-file: %s is empty", o.passphraseFile)
-	case bytes.ContainsAny(content, "\r\n"):
-		return nil, fmt.Errorf("--passphrase-file: %s has several lines, and a passphrase is one", o.passphraseFile)
-	}
-	if o.pkcs12 != "" || o.jks != "" {
-		if err := key.CheckKeystorePassphrase(content); err != nil {
-			return nil, fmt.Errorf("--passphrase-file: %w", err)
-		}
-	}
-	return content, nil
-}
-
-// write writes files as the user wants it: not over others unless forced.
-func (o *keygenOptions) write(files []outputFile) error {
+// write writes files as the user wants it: not over others unless forced. The
+// directory is made if need be, and taken back if nothing comes into it.
+func (o *keygenOptions) write(files []outputFile) (err error) {
 	seen := map[string]bool{}
 	for _, f := range files {
+		if f.path == o.passphraseFile {
+			return usageError{fmt.Errorf("%s holds the passphrase, which would be lost: give the new file another name", f.path)}
+		}
 		if seen[f.path] {
 			return usageError{fmt.Errorf("%s would be written twice: give each file a name of its own", f.path)}
 		}
 		seen[f.path] = true
 	}
+	if o.madeDir, err = makeDirectory("dir", o.dir); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil && o.madeDir {
+			os.Remove(o.dir)
+		}
+	}()
 	if o.force {
 		return replaceFiles(files)
 	}

@@ -65,12 +65,14 @@ and puts them on the app's requests.
 
 "sfproxy demo" shows it against an embedded org. Without a command, sfproxy serves.`,
 		Args:          noArgs,
+		Version:       versionLine(),
 		RunE:          serve.RunE,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(serve, newDemoCommand(environ), newDevorgCommand(), newTokenCommand(environ), newDoctorCommand(environ), newKeygenCommand(), newHealthCommand(environ), newVersionCommand())
+	root.AddCommand(serve, newDemoCommand(environ), newDevorgCommand(), newTokenCommand(environ), newDoctorCommand(environ), newKeygenCommand(), newHealthCommand(environ), newPolicyCommand(environ), newVersionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	withVariables(root, "SF_", "PROXY_", "LOG_")
 	return root

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"syscall"
 )
 
 // outputFile is a file that a command makes.
@@ -26,6 +28,8 @@ func createFiles(files []outputFile) error {
 		if f, err = os.OpenFile(files[i].path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, files[i].mode); err == nil {
 			reserved = append(reserved, files[i].path)
 			err = f.Close()
+		} else {
+			err = writeError(files[i].path, err)
 		}
 	}
 	if err == nil {
@@ -37,6 +41,39 @@ func createFiles(files []outputFile) error {
 		}
 	}
 	return err
+}
+
+// makeDirectory makes a directory that only its owner may enter, unless it is
+// there. The flag is what names it.
+func makeDirectory(flag, dir string) (made bool, err error) {
+	if _, err := os.Stat(dir); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return false, checkDirectory(flag, dir)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return false, usageError{fmt.Errorf("--%s: %s cannot be made: %w", flag, dir, err)}
+	}
+	return true, nil
+}
+
+// checkDirectory refuses a directory that the flag names and that is none.
+func checkDirectory(flag, dir string) error {
+	switch info, err := os.Stat(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return usageError{fmt.Errorf("--%s: there is no directory %s", flag, dir)}
+	case err != nil:
+		return usageError{fmt.Errorf("--%s: %w", flag, err)}
+	case !info.IsDir():
+		return usageError{fmt.Errorf("--%s: %s is no directory", flag, dir)}
+	}
+	return nil
+}
+
+// writeError says what to do where a file cannot be written.
+func writeError(path string, err error) error {
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		return fmt.Errorf("writing %s: this user may not write in %s: give the user the right to, or name another directory: %w", filepath.Base(path), filepath.Dir(path), err)
+	}
+	return fmt.Errorf("writing %s: %w", path, err)
 }
 
 // refuseExisting returns an error that names the files that are there already.
@@ -53,9 +90,25 @@ func refuseExisting(files []outputFile) error {
 	return existing
 }
 
-// replaceFiles writes files over those that are there. Whoever reads one sees
-// the old or the new, and if one cannot be written, all are as before.
-func replaceFiles(files []outputFile) (err error) {
+// replaceFiles writes files over those that are there, or over what links there
+// lead to. Who could read one before, a service by its user or group, can read
+// the new one.
+func replaceFiles(files []outputFile) error {
+	files = slices.Clone(files)
+	for i, f := range files {
+		if target, err := filepath.EvalSymlinks(f.path); err == nil {
+			files[i].path = target
+		}
+		if earlier, err := os.Stat(f.path); err == nil {
+			files[i].mode |= earlier.Mode().Perm() & 0o040
+		}
+	}
+	return swapFiles(files)
+}
+
+// swapFiles puts files in the place of those that are there. Whoever reads one
+// sees the old or the new, and if one cannot be written, all are as before.
+func swapFiles(files []outputFile) (err error) {
 	var done []func() error
 	defer func() {
 		for i := len(done) - 1; i >= 0 && err != nil; i-- {
@@ -82,16 +135,21 @@ func replaceFiles(files []outputFile) (err error) {
 	return nil
 }
 
-// writeTemporary writes the file under another name beside its own.
+// writeTemporary writes the file under another name beside its own, with its
+// owner if there is one.
 func (f outputFile) writeTemporary() (name string, err error) {
 	file, err := os.CreateTemp(filepath.Dir(f.path), ".sfproxy-*")
 	if err != nil {
-		return "", err
+		return "", writeError(f.path, err)
+	}
+	mode := f.mode
+	if earlier, err := os.Stat(f.path); err == nil && keepOwner(file, earlier) != nil && mode&0o004 == 0 {
+		mode &^= 0o040 // the group is another now, and the file is not for everybody
 	}
 	_, err = file.Write(f.content)
-	if err = errors.Join(err, file.Chmod(f.mode), file.Close()); err != nil {
+	if err = errors.Join(err, file.Chmod(mode), file.Close()); err != nil {
 		os.Remove(file.Name())
-		return "", err
+		return "", writeError(f.path, err)
 	}
 	return file.Name(), nil
 }
@@ -110,5 +168,5 @@ func (f outputFile) remember() (restore func() error, err error) {
 		return nil, err
 	}
 	earlier := outputFile{f.path, content, info.Mode().Perm()}
-	return func() error { return replaceFiles([]outputFile{earlier}) }, nil
+	return func() error { return swapFiles([]outputFile{earlier}) }, nil
 }

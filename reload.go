@@ -21,8 +21,14 @@ import (
 )
 
 const (
-	// retryInterval is how often a new key that the org does not take is tried.
-	retryInterval = time.Minute
+	// retryInterval is how often a new key that the org does not take is tried
+	// during [auth.Propagation], and slowRetryInterval how often after it: Salesforce
+	// counts each try as a failed login.
+	retryInterval     = time.Minute
+	slowRetryInterval = 15 * time.Minute
+	// checkInterval is how often the files are read whether or not a change was
+	// seen: what was read again after one may have been something else.
+	checkInterval = 30 * time.Second
 	// expiryInterval is how often a certificate that expires is warned of.
 	expiryInterval = 24 * time.Hour
 )
@@ -41,29 +47,28 @@ type reloader struct {
 	logins   *login.Logins // nil if no client can log in
 	rotation *rotation
 
-	faulty   bool // the configuration as it is now is not used
+	fault    string // why the configuration as it is now is not used; "" if it is
 	tried    keyText
-	unusable bool // tried holds no keys
+	unusable bool // something in tried is not in use
 	renewals sync.WaitGroup
 }
 
 // keyText is all that keys are made of, to tell whether it has changed.
 type keyText struct {
-	key, passphrase, next config.Secret
-	certificate           []byte
+	key, passphrase, next       config.Secret
+	certificate                 []byte
+	nextFault, certificateFault error
 }
 
 func keyTextOf(sf config.Salesforce) keyText {
-	return keyText{sf.Key, sf.KeyPassphrase, sf.NextKey, sf.Certificate}
+	return keyText{sf.Key, sf.KeyPassphrase, sf.NextKey, sf.Certificate, sf.NextKeyFault, sf.CertificateFault}
 }
 
-// run reloads until ctx ends: after a change to a file, and at once after a
-// SIGHUP.
-func (r *reloader) run(ctx context.Context) {
+// run reloads until ctx ends: after a change to a file, at once after a hangup,
+// and every checkInterval if there is something to reload.
+func (r *reloader) run(ctx context.Context, hangup <-chan os.Signal) {
 	r.tried = keyTextOf(r.cfg.Salesforce)
-	r.checkCertificate()
-	hangup, stop := hangups()
-	defer stop()
+	r.checkCertificate(r.cfg.Salesforce)
 	defer r.renewals.Wait()
 	watcher := watch.New(watch.Config{Files: r.cfg.Files, Logger: r.logger})
 	watching := make(chan struct{})
@@ -72,21 +77,31 @@ func (r *reloader) run(ctx context.Context) {
 		watcher.Run(ctx)
 	}()
 	defer func() { <-watching }()
-	retry, expiry := time.NewTicker(retryInterval), time.NewTicker(expiryInterval)
+	retry, check, expiry := time.NewTicker(retryInterval), time.NewTicker(checkInterval), time.NewTicker(expiryInterval)
 	defer retry.Stop()
+	defer check.Stop()
 	defer expiry.Stop()
-	why := atStart
+	why := unasked // they may have changed before they were watched
 	for {
 		select {
 		case <-watcher.Changes():
 			r.reload(ctx, why)
+			if why == unasked {
+				r.logger.Info("the files are followed")
+			}
 			why = onChange
 		case <-hangup:
 			r.reload(ctx, onDemand)
 		case <-retry.C:
-			r.tryPending(ctx)
+			if r.rotation.due() {
+				r.tryPending(ctx)
+			}
+		case <-check.C:
+			r.reload(ctx, unasked)
 		case <-expiry.C:
-			r.checkCertificate()
+			r.checkCertificate(r.cfg.Salesforce)
+		case <-r.rotation.changed:
+			r.checkCertificate(r.cfg.Salesforce)
 		case <-ctx.Done():
 			return
 		}
@@ -97,7 +112,7 @@ func (r *reloader) run(ctx context.Context) {
 type cause int
 
 const (
-	atStart  cause = iota // they may have changed before they were watched
+	unasked  cause = iota // they may have changed; nothing is said if they have not
 	onChange              // one of them has another content
 	onDemand              // an operator asks for it
 )
@@ -106,15 +121,15 @@ const (
 // cannot be used leaves everything as it was.
 func (r *reloader) reload(ctx context.Context, why cause) {
 	cfg, err := r.parse()
-	if errors.Is(err, errReadOnce) && why == atStart {
+	if err != nil && why == unasked && (errors.Is(err, errReadOnce) || err.Error() == r.fault) {
 		return
 	}
 	if err != nil {
 		r.refuse(err)
 		return
 	}
-	if r.faulty {
-		r.faulty = false
+	if r.fault != "" {
+		r.fault = ""
 		r.logger.Info("the configuration can be used again")
 	}
 	for _, warning := range cfg.Warnings {
@@ -129,7 +144,7 @@ func (r *reloader) reload(ctx context.Context, why cause) {
 		r.metrics.Reloaded(telemetry.ReloadRefused)
 	case slices.Contains(results, telemetry.ReloadApplied):
 		r.metrics.Reloaded(telemetry.ReloadApplied)
-	case why != atStart:
+	case why != unasked:
 		r.metrics.Reloaded(telemetry.ReloadUnchanged)
 		r.logger.Info("the files were read again; no key and no credential has changed (what else they hold is read at start only)")
 	}
@@ -157,7 +172,7 @@ func (r *reloader) parse() (*config.Config, error) {
 
 // refuse says why the configuration as it is now is not used.
 func (r *reloader) refuse(err error) {
-	r.faulty = true
+	r.fault = err.Error()
 	r.metrics.Reloaded(telemetry.ReloadRefused)
 	faults := []string{err.Error()}
 	if list, ok := errors.AsType[*config.Error](err); ok {
@@ -177,15 +192,23 @@ func (r *reloader) takeKeys(ctx context.Context, cfg *config.Config, why cause) 
 	if reflect.DeepEqual(text, r.tried) && !(r.unusable && why == onDemand) {
 		return telemetry.ReloadUnchanged
 	}
-	k, err := loadKeys(cfg.Salesforce)
-	r.tried, r.unusable = text, err != nil
+	k, err := r.rotation.configured().reload(cfg.Salesforce)
+	oldPIN := err == nil && k.hasOldPIN(cfg.Salesforce)
+	_, certificateErr := givenCertificate(cfg.Salesforce)
+	r.tried, r.unusable = text, err != nil || k.nextFault != nil || certificateErr != nil || oldPIN
 	if err != nil {
 		r.metrics.KeyChanged(telemetry.KeyUnreadable)
 		r.logger.Warn("the private key as it is now is not used; the old key stays in use", "error", err)
 		return telemetry.ReloadRefused
 	}
+	if oldPIN {
+		r.logger.Warn("the PIN is another now, which is used from the next start of sfproxy on; the token stays open with the old one")
+	}
 	r.useKeys(ctx, k)
-	checkCertificate(cfg.Salesforce, k, r.metrics, r.logger)
+	r.checkCertificate(cfg.Salesforce)
+	if r.unusable {
+		return telemetry.ReloadRefused
+	}
 	return telemetry.ReloadApplied
 }
 
@@ -205,7 +228,7 @@ func (r *reloader) useKeys(ctx context.Context, k keys) {
 		attrs = append(attrs, "next_key", fingerprintOf(k.next))
 	}
 	r.logger.Info(text, attrs...)
-	if pending || k.next != nil && (before.next == nil || !sameKey(k.next, before.next)) {
+	if pending || k.next != nil && (before.next == nil || !auth.SameKey(k.next, before.next)) {
 		r.renew(ctx)
 	}
 }
@@ -251,6 +274,6 @@ func (r *reloader) renew(ctx context.Context) {
 	r.renewals.Go(func() { r.manager.Renew(ctx, subject) })
 }
 
-func (r *reloader) checkCertificate() {
-	checkCertificate(r.cfg.Salesforce, r.rotation.configured(), r.metrics, r.logger)
+func (r *reloader) checkCertificate(sf config.Salesforce) {
+	checkCertificate(sf, r.rotation.configured(), r.rotation.used(), r.metrics, r.logger)
 }

@@ -3,9 +3,10 @@ package main
 import (
 	"context"
 	"crypto"
-	"fmt"
 	"log/slog"
+	"reflect"
 	"sync"
+	"time"
 
 	"github.com/sfproxy/sfproxy/auth"
 	"github.com/sfproxy/sfproxy/config"
@@ -15,25 +16,54 @@ import (
 
 // keys are the private keys that the configuration names.
 type keys struct {
-	first *key.Key
-	next  *key.Key // tried when the org refuses the first; nil for none
+	first     *key.Key
+	source    keySource // of first
+	next      *key.Key  // tried when the org refuses the first; nil for none
+	nextFault error     // why the next key that there is counts as none; nil if it can be used
 }
 
 // loadKeys returns the keys, wherever they are kept.
-func loadKeys(sf config.Salesforce) (keys, error) {
-	first, err := loadKey(sf)
-	if err != nil {
-		return keys{}, err
+func loadKeys(sf config.Salesforce) (keys, error) { return keys{}.reload(sf) }
+
+// reload returns the keys that the configuration names now. The first stays the
+// same value if it is made of the same, since the key of a signer command may
+// have nothing else to be told by. A token stays open whatever becomes of its
+// PIN: as long as it is, it takes any other for right.
+func (k keys) reload(sf config.Salesforce) (keys, error) {
+	source := keySourceOf(sf)
+	if k.first == nil || sf.PKCS11URI == "" && !reflect.DeepEqual(source, k.source) {
+		first, err := loadKey(sf)
+		if err != nil {
+			return keys{}, err
+		}
+		k.first, k.source = first, source
 	}
+	k.next, k.nextFault = loadNextKey(sf)
+	return k, nil
+}
+
+// loadNextKey returns the next key, nil for none. A fault in it is no reason to
+// do without the first.
+func loadNextKey(sf config.Salesforce) (*key.Key, error) {
 	if sf.NextKey.IsZero() {
-		return keys{first: first}, nil
+		return nil, sf.NextKeyFault
 	}
 	sf.Key, sf.KeySource = sf.NextKey, "SF_JWT_KEY_FILE_NEXT ("+sf.NextKeyFile+")"
-	next, err := parseKey(sf)
-	if err != nil {
-		return keys{}, err
+	return parseKey(sf)
+}
+
+// hasOldPIN reports whether the token of the first key was opened with another
+// PIN than the one that is configured now.
+func (k keys) hasOldPIN(sf config.Salesforce) bool {
+	return sf.PKCS11URI != "" && !reflect.DeepEqual(keySourceOf(sf), k.source)
+}
+
+// warn says why the next key counts as none, if it does.
+func (k keys) warn(logger *slog.Logger) {
+	if k.nextFault != nil {
+		logger.Warn("the next private key cannot be used and counts as none", "error", k.nextFault,
+			"hint", "put a private key there, or remove the file; passphrase and alias are those of the first key, and a key without encryption needs neither")
 	}
-	return keys{first, next}, nil
 }
 
 // nextSigner returns the next key, a nil that is equal to nil for none.
@@ -49,16 +79,27 @@ func (k keys) nextSigner() crypto.Signer {
 type rotation struct {
 	logger  *slog.Logger
 	metrics *telemetry.Metrics
+	changed chan struct{} // receives a value after inUse has changed
 
 	mu      sync.Mutex // guards what follows
 	keys    keys
 	inUse   crypto.Signer
-	waiting bool // see pending
-	refused bool // that the org refuses the first key has been said
+	waiting bool          // see pending
+	waited  time.Duration // see due
+	refused bool          // that the org refuses the first key has been said
 }
 
 func newRotation(k keys, metrics *telemetry.Metrics, logger *slog.Logger) *rotation {
-	return &rotation{logger: logger, metrics: metrics, keys: k, inUse: k.first}
+	r := &rotation{logger: logger, metrics: metrics, changed: make(chan struct{}, 1), keys: k, inUse: k.first}
+	r.noteFault(k)
+	return r
+}
+
+// noteFault says that the next key counts as none, if it does.
+func (r *rotation) noteFault(k keys) {
+	if k.warn(r.logger); k.nextFault != nil {
+		r.metrics.KeyChanged(telemetry.KeyUnreadable)
+	}
 }
 
 // configured returns the keys of now.
@@ -68,18 +109,27 @@ func (r *rotation) configured() keys {
 	return r.keys
 }
 
+// used returns the key that the org takes now.
+func (r *rotation) used() crypto.Signer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.inUse
+}
+
 // set notes that the files hold other keys.
 func (r *rotation) set(k keys) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case sameKey(k.first, r.inUse):
+	case auth.SameKey(k.first, r.inUse):
+		r.inUse = k.first // the same key, but perhaps with another certificate
 		r.wait(false)
-	case !sameKey(k.first, r.keys.first):
+	case !auth.SameKey(k.first, r.keys.first):
 		r.refused = false
 		r.wait(true)
 	}
 	r.keys = k
+	r.noteFault(k)
 }
 
 // pending reports whether the first key waits for the org to take it. One that
@@ -90,9 +140,21 @@ func (r *rotation) pending() bool {
 	return r.waiting
 }
 
+// due reports whether the org is to be asked again about a key that waits. It
+// is called every retryInterval.
+func (r *rotation) due() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.waiting {
+		return false
+	}
+	r.waited += retryInterval
+	return r.waited <= auth.Propagation || r.waited%slowRetryInterval == 0
+}
+
 // wait sets what pending reports; mu is held.
 func (r *rotation) wait(waits bool) {
-	r.waiting = waits
+	r.waiting, r.waited = waits, 0
 	r.metrics.KeyPending(waits)
 }
 
@@ -105,13 +167,17 @@ func (r *rotation) note(event auth.KeyEvent) {
 		return
 	}
 	r.inUse, r.refused = event.Key, false
+	select {
+	case r.changed <- struct{}{}:
+	default: // one is waiting to be received
+	}
 	r.metrics.KeyChanged(telemetry.KeyAccepted)
 	fingerprint := slog.String("key", fingerprintOf(event.Key))
 	switch {
-	case sameKey(event.Key, r.keys.first):
+	case auth.SameKey(event.Key, r.keys.first):
 		r.wait(false)
 		r.logger.Info("the new key is in use", fingerprint)
-	case r.keys.next != nil && sameKey(event.Key, r.keys.next):
+	case r.keys.next != nil && auth.SameKey(event.Key, r.keys.next):
 		r.logger.Info("the org refuses the key and takes the next one, which is in use", fingerprint,
 			"hint", "the rotation ends when the file of SF_JWT_KEY_FILE holds this key too")
 	default:
@@ -135,14 +201,7 @@ func (r *rotation) noteRefusal(event auth.KeyEvent) {
 		text, hint = "the new key cannot sign; the old key stays in use", "see to the token or the command that keeps the key"
 	}
 	r.logger.Log(context.Background(), level, text, "key", fingerprintOf(event.Key), "error", event.Refusal,
-		"hint", fmt.Sprintf("%s; sfproxy tries the key again every %s", hint, retryInterval))
-}
-
-// sameKey reports whether two signers have the same public key, or are the same
-// where it is not known.
-func sameKey(a, b crypto.Signer) bool {
-	public, ok := a.Public().(interface{ Equal(crypto.PublicKey) bool })
-	return a == b || ok && b.Public() != nil && public.Equal(b.Public())
+		"hint", hint+"; sfproxy tries the key again every minute for 15 minutes, then every 15 minutes")
 }
 
 // fingerprintOf names a key in logs.

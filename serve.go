@@ -33,6 +33,7 @@ func newServeCommand(environ []string) *cobra.Command {
 				return err
 			}
 			logger := telemetry.NewLogger(cmd.ErrOrStderr(), cfg.Log.Level, cfg.Log.Format)
+			harden(environ, logger)
 			return serve(cmd.Context(), cfg, environ, logger, nil)
 		},
 	}
@@ -56,13 +57,19 @@ type server struct {
 // followed. listening, if not nil, is called with the proxy's address once it
 // accepts.
 func serve(ctx context.Context, cfg *config.Config, environ []string, logger *slog.Logger, listening func(net.Addr)) error {
+	var hangup <-chan os.Signal // stays silent if no files are followed: a SIGHUP ends the process
+	if environ != nil {
+		var stop func()
+		hangup, stop = hangups() // before what may take time, and until nothing runs
+		defer stop()
+	}
 	logWarnings(logger, cfg)
 	s, err := newServer(cfg, environ, logger)
 	if err != nil {
 		return err
 	}
 	defer s.manager.Close()
-	return s.run(ctx, listening)
+	return s.run(ctx, hangup, listening)
 }
 
 func logWarnings(logger *slog.Logger, cfg *config.Config) {
@@ -96,7 +103,7 @@ func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*serv
 		manager.Close()
 		return nil, err
 	}
-	handler, err := newProxy(cfg, manager, logins, transport, metrics.APIVersionRaised, logger)
+	handler, err := newProxy(cfg, manager, logins, transport, metrics, logger)
 	if err != nil {
 		manager.Close()
 		return nil, err
@@ -105,7 +112,11 @@ func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*serv
 	s.proxy.TLSConfig = tlsConfig
 	s.health = &telemetry.Health{Outcome: func() auth.Outcome { return manager.Outcome(cfg.Salesforce.Username) }}
 	if cfg.Proxy.AdminListen != "" {
-		s.admin = newHTTPServer(telemetry.NewAdmin(s.health, metrics), logger)
+		admin := telemetry.NewAdmin(s.health, metrics)
+		if cfg.Proxy.Profiles {
+			admin = withProfiles(admin)
+		}
+		s.admin = newHTTPServer(admin, logger)
 	}
 	if environ != nil {
 		s.reload = &reloader{environ: environ, cfg: cfg, logger: logger, metrics: metrics, org: org, manager: manager,
@@ -163,8 +174,9 @@ func listenerTLS(cfg config.Proxy) (*tls.Config, error) {
 }
 
 // run listens, serves and, once ctx ends, drains. Drains come before the
-// manager closes, since requests in flight may need a token yet.
-func (s *server) run(ctx context.Context, listening func(net.Addr)) error {
+// manager closes, since requests in flight may need a token yet. hangup is the
+// reloader's.
+func (s *server) run(ctx context.Context, hangup <-chan os.Signal, listening func(net.Addr)) error {
 	listener, err := listen("PROXY_LISTEN", s.cfg.Proxy.Listen)
 	if err != nil {
 		return err
@@ -198,7 +210,7 @@ func (s *server) run(ctx context.Context, listening func(net.Addr)) error {
 	serving.Go(func() { s.firstGrant(ctx) })
 	reloading, stopReloading := context.WithCancel(ctx)
 	if s.reload != nil {
-		serving.Go(func() { s.reload.run(reloading) })
+		serving.Go(func() { s.reload.run(reloading, hangup) })
 	}
 
 	select {

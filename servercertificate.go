@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -26,8 +27,11 @@ func (o *keygenOptions) serverKeyFile() string         { return filepath.Join(o.
 
 // makeServer makes a server certificate, and the authority that signs it if
 // there is none.
-func (o *keygenOptions) makeServer(names []string, stdout io.Writer) error {
+func (o *keygenOptions) makeServer(names []string, stdout, stderr io.Writer) error {
 	names, err := checkNames(names)
+	if err == nil && len(names) == 0 {
+		names, err = o.namesUnlessGiven()
+	}
 	if err != nil {
 		return usageError{err}
 	}
@@ -53,7 +57,37 @@ func (o *keygenOptions) makeServer(names []string, stdout io.Writer) error {
 	if err := o.write(files); err != nil {
 		return err
 	}
+	warnOfNames(stderr, names)
 	return printServer(stdout, o, authority, server, isNew)
+}
+
+// namesUnlessGiven returns the names of the certificate that is replaced, or
+// else those of this machine for itself.
+func (o *keygenOptions) namesUnlessGiven() ([]string, error) {
+	content, err := os.ReadFile(o.serverCertificateFile())
+	if !o.force || errors.Is(err, fs.ErrNotExist) {
+		return localNames, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	earlier, err := key.ParseCertificate(content)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; say for which names the new certificate is to be", o.serverCertificateFile(), err)
+	}
+	if names := namesOf(earlier); len(names) > 0 {
+		return names, nil
+	}
+	return localNames, nil
+}
+
+// warnOfNames says which names some clients cannot use.
+func warnOfNames(stderr io.Writer, names []string) {
+	for _, name := range names {
+		if strings.Contains(name, "-api") {
+			fmt.Fprintf(stderr, "sfproxy: warning: %s: simple-salesforce cuts -api out of host names, and would call %s instead\n", name, strings.ReplaceAll(name, "-api", ""))
+		}
+	}
 }
 
 // keyPairFiles returns a key and its certificates as files; the key last, since
@@ -92,9 +126,6 @@ var nameForm = regexp.MustCompile(`^(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a
 // checkNames returns the names and addresses for a certificate, without those
 // that come twice.
 func checkNames(names []string) ([]string, error) {
-	if len(names) == 0 {
-		return localNames, nil
-	}
 	var checked []string
 	for _, given := range names {
 		name := strings.ToLower(given)
@@ -116,10 +147,8 @@ func checkNames(names []string) ([]string, error) {
 	return checked, nil
 }
 
-// serverNames returns the names and addresses that a server's certificate is
-// for.
-func serverNames(server *key.Key) []string {
-	c := server.Certificate()
+// namesOf returns the names and addresses that a server's certificate is for.
+func namesOf(c *x509.Certificate) []string {
 	names := slices.Clone(c.DNSNames)
 	for _, ip := range c.IPAddresses {
 		names = append(names, ip.String())

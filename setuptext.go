@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/template"
 	"time"
@@ -12,10 +13,13 @@ import (
 
 // appText is what keygen prints about the key of an app. The words are those of
 // Setup.
-var appText = template.Must(template.New("app").Parse(`Made in {{.Dir}}:
+var appText = template.Must(template.New("app").Parse(`Made in {{.Dir}}{{if .MadeDir}}, a new directory that only you may enter{{end}}:
   server.key  the private key{{if .Passphrase}}, encrypted{{end}}: only sfproxy may read it
 {{- if .Request}}
   server.csr  the certificate signing request: have your CA sign it
+{{- if .Removed}}
+and removed: server.crt, which belonged to another key
+{{- end}}
 {{- else}}
   server.crt  the certificate, for Salesforce; valid until {{.Until}} ({{.Days}} days)
 {{- end}}
@@ -66,6 +70,9 @@ SF_JWT_KEY_PASSPHRASE_FILE={{.Passphrase}}
 {{- end}}
 {{- if not .Request}}
 SF_JWT_CERT_FILE={{.CertificateFile}}
+
+(docker-compose.yml mounts the key's file alone: in place of SF_JWT_CERT_FILE put the
+certificate into it, cat server.crt >> server.key)
 {{- end}}
 `))
 
@@ -79,6 +86,8 @@ func printApp(w io.Writer, o *keygenOptions, k *key.Key) error {
 	}
 	return appText.Execute(w, map[string]any{
 		"Dir":             o.dir,
+		"MadeDir":         o.madeDir,
+		"Removed":         o.removed,
 		"Request":         o.isRequest,
 		"Until":           lastDay(k),
 		"Days":            o.days,
@@ -91,7 +100,7 @@ func printApp(w io.Writer, o *keygenOptions, k *key.Key) error {
 }
 
 // serverText is what keygen prints about a server certificate.
-var serverText = template.Must(template.New("server").Parse(`Made in {{.Dir}}:
+var serverText = template.Must(template.New("server").Parse(`Made in {{.Dir}}{{if .MadeDir}}, a new directory that only you may enter{{end}}:
   tls.key  the server's private key: only sfproxy may read it
   tls.crt  its certificate, for {{.Names}}; valid until {{.Until}} ({{.Days}} days,
            of the 397 that clients accept)
@@ -108,9 +117,17 @@ For sfproxy, for example in .env:
 
 PROXY_TLS_CERT_FILE={{.CertificateFile}}
 PROXY_TLS_KEY_FILE={{.KeyFile}}
+{{- if .Listen}}
+PROXY_LISTEN={{.Listen}}
+{{- end}}
 PROXY_PUBLIC_URL={{.PublicURL}}
 
+{{if .Listen -}}
+(any port, the same in both, and any of the names; what other machines can reach needs
+clients: PROXY_CLIENT_0_NAME and so on, see README.md)
+{{- else -}}
 (with the port of PROXY_LISTEN, and any of the names)
+{{- end}}
 
 Where apps are to trust it, ca.crt and nothing else is needed:
 
@@ -129,9 +146,11 @@ Before {{.Until}}, and for other names: sfproxy keygen --tls --force {{.Argument
 
 // printServer says what was made for HTTPS and what to do with it.
 func printServer(w io.Writer, o *keygenOptions, authority, server *key.Key, isNew bool) error {
-	names := serverNames(server)
+	names := namesOf(server.Certificate())
+	listen, publicURL := listenerFor(names)
 	return serverText.Execute(w, map[string]any{
 		"Dir":             o.dir,
+		"MadeDir":         o.madeDir,
 		"Names":           strings.Join(names, ", "),
 		"Arguments":       strings.Join(names, " "),
 		"Until":           lastDay(server),
@@ -140,8 +159,21 @@ func printServer(w io.Writer, o *keygenOptions, authority, server *key.Key, isNe
 		"AuthorityUntil":  lastDay(authority),
 		"CertificateFile": o.serverCertificateFile(),
 		"KeyFile":         o.serverKeyFile(),
-		"PublicURL":       "https://" + urlHost(names[0]) + ":8080",
+		"Listen":          listen,
+		"PublicURL":       publicURL,
 	})
+}
+
+// listenerFor returns the PROXY_LISTEN and PROXY_PUBLIC_URL of a server with
+// these names: on all interfaces where a name is for other machines, and else
+// "" for the default.
+func listenerFor(names []string) (listen, publicURL string) {
+	others := slices.IndexFunc(names, func(name string) bool { return !slices.Contains(localNames, name) })
+	if others < 0 {
+		return "", "https://" + urlHost(names[0]) + ":8080"
+	}
+	host := strings.Replace(names[others], "*", "sfproxy", 1) // any name will do for a wildcard
+	return "0.0.0.0:8443", "https://" + urlHost(host) + ":8443"
 }
 
 // lastDay returns the day on which the key's certificate expires.

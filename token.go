@@ -31,6 +31,8 @@ func newTokenCommand(environ []string) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			keys.warn(logger)
+			findCertificate(cfg.Salesforce, keys, keys.first, logger) // a signer command is checked by it
 			org, err := newOrg(cfg.Salesforce, keys, nil, transport, logger)
 			if err != nil {
 				return err

@@ -7,16 +7,19 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"slices"
+	"syscall"
 
 	"github.com/sfproxy/sfproxy/auth"
 	"github.com/sfproxy/sfproxy/config"
 	"github.com/sfproxy/sfproxy/key"
 	"github.com/sfproxy/sfproxy/login"
 	"github.com/sfproxy/sfproxy/proxy"
+	"github.com/sfproxy/sfproxy/telemetry"
 )
 
 // newTransport returns the connections to the org.
@@ -119,20 +122,23 @@ func sessionSecret(configured config.Secret, key crypto.Signer) ([]byte, error) 
 
 // newClients returns the clients as those whose requests are forwarded.
 func newClients(configured []config.Client) ([]proxy.Client, error) {
+	policies, err := newPolicies(configured)
+	if err != nil {
+		return nil, err
+	}
 	clients := make([]proxy.Client, 0, len(configured))
-	for _, c := range configured {
+	for i, c := range configured {
 		key, err := proxy.HashAPIKey(c.APIKey.Reveal())
 		if err != nil {
 			return nil, usageError{fmt.Errorf("client %s: %w", c.Name, err)}
 		}
-		clients = append(clients, proxy.Client{Name: c.Name, Subject: c.Subject, APIKey: key, ReadOnly: c.ReadOnly})
+		clients = append(clients, proxy.Client{Name: c.Name, Subject: c.Subject, APIKey: key, Policy: policies[i]})
 	}
 	return clients, nil
 }
 
-// newProxy returns the main flow. logins may be nil. onRaised is told of each
-// request for too low an API version.
-func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, transport http.RoundTripper, onRaised func(client string), logger *slog.Logger) (*proxy.Proxy, error) {
+// newProxy returns the main flow. logins may be nil.
+func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, transport http.RoundTripper, metrics *telemetry.Metrics, logger *slog.Logger) (*proxy.Proxy, error) {
 	clients, err := newClients(cfg.Clients)
 	if err != nil {
 		return nil, err
@@ -147,12 +153,16 @@ func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, tra
 		Transport:     transport,
 		Subject:       cfg.Salesforce.Username,
 		Clients:       clients,
-		AnyHost:       cfg.Proxy.AllowAnonymous || cfg.Proxy.TLSClientCAFile != "",
+		AnyHost:       cfg.Proxy.TLSClientCAFile != "",
+		NetworkHosts:  cfg.Proxy.AllowAnonymous,
+		AllowHosts:    cfg.Proxy.AllowHosts,
+		CORSOrigins:   cfg.Proxy.CORSOrigins,
 		PublicURL:     cfg.Proxy.PublicURL,
 		AllowPaths:    cfg.Proxy.AllowPaths,
 		ReplayBuffer:  cfg.Proxy.ReplayBuffer,
 		MinAPIVersion: cfg.Salesforce.MinAPIVersion,
-		OnRaised:      onRaised,
+		OnRaised:      metrics.APIVersionRaised,
+		OnDenied:      metrics.Denied,
 		Logger:        logger,
 	})
 	if errors.Is(err, proxy.ErrAllowPath) {
@@ -165,7 +175,21 @@ func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, tra
 func listen(setting, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("%s: cannot listen on %s: %w", setting, address, err)
+		return nil, fmt.Errorf("%s: cannot listen on %s: %w%s", setting, address, err, listenRemedy(setting, err))
 	}
 	return l, nil
+}
+
+// listenRemedy returns what to do about a failure to listen, to be put after it;
+// "" if it is not known. setting is what the address came from.
+func listenRemedy(setting string, err error) string {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return " (another program has the port, or another sfproxy: end that, or set " + setting + " to another port)"
+	case errors.Is(err, fs.ErrPermission):
+		return " (this user may not open the port: set " + setting + " to one from 1024 on)"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return " (this machine has no such address: set " + setting + " to one that it has, or to :port for all)"
+	}
+	return ""
 }

@@ -4,6 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -57,6 +62,24 @@ func TestCatalogueIsWhole(t *testing.T) {
 	}
 	if len(seen) < 45 {
 		t.Errorf("the catalogue has %d entries, want 45 or more", len(seen))
+	}
+}
+
+// TestExplainTransportByAnUntrustedCompanyProxy: the certificate is the
+// proxy's, not the host's behind it.
+func TestExplainTransportByAnUntrustedCompanyProxy(t *testing.T) {
+	company := httptest.NewUnstartedServer(http.NotFoundHandler())
+	company.Config.ErrorLog = log.New(io.Discard, "", 0)
+	company.StartTLS()
+	defer company.Close()
+	address, err := url.Parse(company.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{Proxy: http.ProxyURL(address)}
+	_, err = transport.RoundTrip(httptest.NewRequest(http.MethodGet, "https://acme.my.salesforce.com/", nil))
+	if got := auth.ExplainTransport(err).ID; got != "company-proxy" {
+		t.Errorf("ExplainTransport(%v) = %q, want company-proxy", err, got)
 	}
 }
 

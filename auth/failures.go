@@ -18,6 +18,7 @@ const (
 	unknownName       = "name-not-found"
 	companyProxy      = "company-proxy"
 	noConnection      = "no-connection"
+	noAnswer          = "no-answer"
 	untrustedIssuer   = "certificate-not-trusted"
 	wrongName         = "certificate-for-another-host"
 	expiredCert       = "certificate-expired"
@@ -67,9 +68,16 @@ var failures = []Entry{
 		Causes: []Cause{
 			{Cause: "HTTPS_PROXY has a wrong address or no credentials", Fix: "check HTTPS_PROXY: http://host:port, or http://user:password@host:port where it wants a login"},
 			{Cause: "the proxy does not allow this host", Fix: "ask whoever runs it to allow the login host and the org's My Domain, port 443"},
+			{Cause: "the proxy is reached by https, and its certificate is not trusted here", Fix: "set SF_CA_FILE to the CA certificate (PEM) of the proxy; your network team has it"},
 			{Cause: "the host is to be reached without the proxy", Fix: "add it to NO_PROXY"},
 		}},
-	{ID: noConnection, Seen: "connection refused, timeout and the like", Passing: true,
+	{ID: noAnswer, Seen: "no answer in time, once connected", Passing: true,
+		Meaning: "the login host does not answer in time",
+		Causes: []Cause{
+			{Cause: "an outage or a maintenance window", Fix: "see https://status.salesforce.com; sfproxy tries again by itself"},
+			{Cause: "a gateway or a company proxy takes the connection and holds the request", Fix: "ask whoever runs the way out of your network"},
+		}},
+	{ID: noConnection, Seen: "connection refused, no connection in time and the like", Passing: true,
 		Meaning: "the login host cannot be reached",
 		Causes: []Cause{
 			{Cause: "a firewall, or a wrong host", Fix: "check SF_LOGIN_URL, DNS and the firewall; where the way out is a company proxy, set HTTPS_PROXY"},
@@ -110,9 +118,12 @@ func failureOf(err error) (e Entry, permanent bool) {
 	_, lookup := errors.AsType[*net.DNSError](err)
 	invalid, _ := errors.AsType[x509.CertificateInvalidError](err)
 	operation, _ := errors.AsType[*net.OpError](err)
+	timeout, _ := errors.AsType[net.Error](err)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return Entry{}, false
+	case operation != nil && operation.Op == "proxyconnect": // whose certificate may be the fault
+		return failure(companyProxy), false
 	case name:
 		return failure(wrongName), true
 	case invalid.Reason == x509.Expired:
@@ -121,10 +132,10 @@ func failureOf(err error) (e Entry, permanent bool) {
 		return failure(untrustedIssuer), true
 	case plain:
 		return failure(notTLS), true
-	case operation != nil && operation.Op == "proxyconnect":
-		return failure(companyProxy), false
 	case lookup:
 		return failure(unknownName), false
+	case timeout != nil && timeout.Timeout() && (operation == nil || operation.Op != "dial"):
+		return failure(noAnswer), false
 	}
 	return failure(noConnection), false
 }

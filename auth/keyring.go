@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// propagation is how long Salesforce may take to trust a new certificate
+// Propagation is how long Salesforce may take to trust a new certificate
 // everywhere: until then it may refuse either key. Its help says 2 to 10 minutes.
-const propagation = 15 * time.Minute
+const Propagation = 15 * time.Minute
 
 // keyring holds the private keys that an org's assertions may be signed with.
 // An app trusts one certificate at a time, so a new key is only the current one
@@ -72,7 +72,7 @@ func (r *keyring) accepted(key crypto.Signer, began int) bool {
 		return false
 	}
 	r.changes++
-	r.former, r.formerUntil = r.current, time.Now().Add(propagation)
+	r.former, r.formerUntil = r.current, time.Now().Add(Propagation)
 	r.current, r.onTrial = key, false
 	return true
 }

@@ -25,6 +25,10 @@ var (
 		"External Client App: Setup → External Client App Manager → (app) → Edit Settings → OAuth Settings → OAuth Scopes",
 		"Connected App: Setup → App Manager → (app) → Edit → API (Enable OAuth Settings) → Selected OAuth Scopes",
 	}
+	callbackPath = []string{
+		"External Client App: Setup → External Client App Manager → (app) → Edit Settings → OAuth Settings → Callback URL",
+		"Connected App: Setup → App Manager → (app) → Edit → API (Enable OAuth Settings) → Callback URL",
+	}
 	usagePath        = []string{"Setup → Connected Apps OAuth Usage → (app)"}
 	myDomainPath     = []string{"Setup → My Domain → Current My Domain URL"}
 	usersPath        = []string{"Setup → Users → (user)"}
@@ -216,7 +220,7 @@ var refusals = []Entry{
 	{ID: "redirect-uri-mismatch", Code: "redirect_uri_mismatch",
 		Meaning: "the callback is none of the app's",
 		Causes: []Cause{{Cause: "in a browser, on the way to approve the app: the callback in the URL is not one of the app's callback URLs",
-			Fix: "run sfproxy doctor --callback with one of the app's callback URLs", Where: scopesPath}}},
+			Fix: "run sfproxy doctor --callback with one of the app's callback URLs", Where: callbackPath}}},
 	{ID: "redirect-uri-missing", Code: "redirect_uri_missing", Meaning: "this is an answer of the browser's login", Causes: otherGrant},
 	{ID: "response-type-unsupported", Code: "unsupported_response_type", Meaning: "this is an answer of the browser's login", Causes: otherGrant},
 	{ID: "immediate-unsuccessful", Code: "immediate_unsuccessful", Meaning: "this is an answer of the browser's login", Causes: otherGrant},

@@ -9,6 +9,7 @@ import (
 
 func (p *parser) checkAddresses(proxy *Proxy) {
 	p.checkAddress("PROXY_LISTEN", proxy.Listen)
+	p.checkProfiles(proxy)
 	if proxy.AdminListen == "" {
 		return
 	}
@@ -21,6 +22,16 @@ func (p *parser) checkAddresses(proxy *Proxy) {
 	}
 	if !isLoopbackAddress(proxy.AdminListen) {
 		p.warn("PROXY_ADMIN_LISTEN: other machines can reach %s, which asks for no credential: let the network keep strangers out, or set it to 127.0.0.1:8081 or off", proxy.AdminListen)
+	}
+}
+
+// checkProfiles warns of what is for a while only.
+func (p *parser) checkProfiles(proxy *Proxy) {
+	switch {
+	case proxy.Profiles && proxy.AdminListen == "":
+		p.faultLike("PROXY_PPROF", "", "needs the admin port, and PROXY_ADMIN_LISTEN is off")
+	case proxy.Profiles:
+		p.warn("PROXY_PPROF: whoever reaches the admin port can see what the proxy is at and keep it busy with profiles: take it away once you have yours")
 	}
 }
 

@@ -32,6 +32,8 @@ func (p *parser) checkClients(cfg *Config) {
 		p.checkUnique(names, clientVariable(i, "NAME"), c.Name)
 		p.checkUnique(keys, clientVariable(i, "API_KEY"), hashOf(c.APIKey))
 		p.checkUnique(usernames, clientVariable(i, "USERNAME"), strings.ToLower(c.Username))
+		p.checkSubject(clientVariable(i, "SUBJECT"), c.Subject)
+		p.checkPolicy(i, c, cfg.Proxy.AllowPaths)
 		if c.Subject == "" {
 			c.Subject = cfg.Salesforce.Username
 		}

@@ -91,6 +91,10 @@ func TestParseWarnsOfUnknownVariables(t *testing.T) {
 		{"swapped letters", vars{"SF_LOGIN_ULR": "x"}, "SF_LOGIN_ULR is not a variable of sfproxy: did you mean SF_LOGIN_URL?"},
 		{"missing letter", vars{"PROXY_LISTE": "x"}, "PROXY_LISTE is not a variable of sfproxy: did you mean PROXY_LISTEN?"},
 		{"file of a secret", vars{"SF_JWT_KEY_PASSPHRASE_FIEL": "x"}, "SF_JWT_KEY_PASSPHRASE_FIEL is not a variable of sfproxy: did you mean SF_JWT_KEY_PASSPHRASE_FILE?"},
+		{"beginning of a name", vars{"SF_USER": "x"}, "SF_USER is not a variable of sfproxy: did you mean SF_USERNAME?"},
+		{"beginning of a secret and its file", vars{"SF_JWT_KEY_PASS": "x"}, "SF_JWT_KEY_PASS is not a variable of sfproxy: did you mean SF_JWT_KEY_PASSPHRASE?"},
+		{"beginning of several", vars{"PROXY_TLS": "x"}, "PROXY_TLS is not a variable of sfproxy"},
+		{"log level", vars{"LOG_LEVL": "x"}, "LOG_LEVL is not a variable of sfproxy: did you mean LOG_LEVEL?"},
 		{"far from all", vars{"SF_ORG_MAX_QUERY_LIMIT_OF_ANOTHER_TOOL": "x"}, "SF_ORG_MAX_QUERY_LIMIT_OF_ANOTHER_TOOL is not a variable of sfproxy"},
 		{"of a client", clients(vars{"PROXY_CLIENT_1_SUBJCET": "x"}), "PROXY_CLIENT_1_SUBJCET is not a variable of sfproxy: did you mean PROXY_CLIENT_1_SUBJECT?"},
 		{"FOO of a client", clients(vars{"PROXY_CLIENT_0_FOO": "x"}), "PROXY_CLIENT_0_FOO is not a variable of sfproxy: did you mean PROXY_CLIENT_0_NAME?"},
@@ -103,8 +107,15 @@ func TestParseWarnsOfUnknownVariables(t *testing.T) {
 			}
 		})
 	}
-	if got := parse(t, vars{"LOG_COLOUR": "x", "SFPROXY": "x", "HTTP_PROXY": "x", "PROXYCHAINS": "x"}).Warnings; len(got) > 0 {
+	if got := parse(t, vars{"LOG_COLOUR": "x", "LOG_FILE": "x", "LOG_FORMATTER": "x", "SFPROXY": "x", "HTTP_PROXY": "x", "PROXYCHAINS": "x"}).Warnings; len(got) > 0 {
 		t.Errorf("Warnings of others' variables = %q, want none", got)
+	}
+}
+
+func TestParseWarnsOfSubjectsWithoutAt(t *testing.T) {
+	got := parse(t, clients(vars{"SF_USERNAME": "integration", "PROXY_CLIENT_0_SUBJECT": "billing"})).Warnings
+	if len(got) != 2 || !strings.HasPrefix(got[0], `SF_USERNAME: "integration" has no @`) || !strings.HasPrefix(got[1], `PROXY_CLIENT_0_SUBJECT: "billing" has no @`) {
+		t.Errorf("Warnings = %q, want one for each", got)
 	}
 }
 

@@ -21,8 +21,8 @@ type Config struct {
 	Proxy      Proxy
 	Clients    []Client `envPrefix:"PROXY_CLIENT"`
 	Log        Log
-	// Warnings are to be logged at start: unknown variables and what is
-	// allowed but risky. They hold no secrets.
+	// Warnings are to be logged at start: unknown variables, those of others
+	// that cannot be read, and what is allowed but risky. They hold no secrets.
 	Warnings []string `env:"-"`
 	// Files are the paths of the files that were read or looked for: Parse may
 	// give another Config once one of them has changed.
@@ -44,13 +44,16 @@ type Salesforce struct {
 	KeyPassphrase Secret `env:"SF_JWT_KEY_PASSPHRASE" help:"passphrase of an encrypted key or keystore, or PIN of a token"`
 	KeyAlias      string `env:"SF_JWT_KEY_ALIAS" shown:"the only one" help:"which key of a keystore" example:"sfproxy"`
 	// NextKeyFile names the key that is tried when the org refuses the first,
-	// NextKey is its content, empty while there is no such file.
-	NextKeyFile string `env:"SF_JWT_KEY_FILE_NEXT" help:"file of a second private key, tried when the org refuses the first: for a rotation without a gap" example:"/run/secrets/next.key"`
-	NextKey     Secret `env:"-"`
+	// NextKey is its content, empty while there is no such file or while
+	// NextKeyFault says why it cannot be read.
+	NextKeyFile  string `env:"SF_JWT_KEY_FILE_NEXT" help:"file of a second private key, tried when the org refuses the first: for a rotation without a gap" example:"/run/secrets/next.key"`
+	NextKey      Secret `env:"-"`
+	NextKeyFault error  `env:"-"`
 	// CertificateFile names the certificate that the org trusts, Certificate is
-	// its content.
-	CertificateFile string `env:"SF_JWT_CERT_FILE" shown:"from the key's file" help:"certificate of the private key, to be told before it expires or if it is another key's" example:"/etc/sfproxy/server.crt"`
-	Certificate     []byte `env:"-"`
+	// its content, empty while CertificateFault says why it cannot be read.
+	CertificateFile  string `env:"SF_JWT_CERT_FILE" shown:"from the key's file" help:"certificate of the private key, to be told before it expires or if it is another key's" example:"/etc/sfproxy/server.crt"`
+	Certificate      []byte `env:"-"`
+	CertificateFault error  `env:"-"`
 	// SignerCommand and PKCS11URI stand in the place of Key.
 	SignerCommand string `env:"SF_JWT_SIGNER_COMMAND" help:"instead of a key: command that reads a SHA-256 digest and writes its RSA signature (PKCS #1 v1.5); parts with spaces between them, no shell" example:"/usr/local/bin/sign --key sfproxy"`
 	PKCS11URI     string `env:"SF_JWT_PKCS11_URI" help:"instead of a key: RFC 7512 URI of one in a PKCS #11 token, with its module-path; needs a build with the tag pkcs11" example:"pkcs11:token=sfproxy;object=key?module-path=/usr/lib/softhsm/libsofthsm2.so"`
@@ -78,6 +81,11 @@ type Proxy struct {
 	TLSKeyFile      string `env:"PROXY_TLS_KEY_FILE" help:"PEM key of that certificate" example:"/etc/sfproxy/tls.key"`
 	TLSClientCAFile string `env:"PROXY_TLS_CLIENT_CA_FILE" help:"PEM roots: require client certificates" example:"/etc/sfproxy/clients.crt"`
 	AllowAnonymous  bool   `env:"PROXY_ALLOW_ANONYMOUS" envDefault:"false" help:"needed to listen beyond loopback without clients" example:"true"`
+	// AllowHosts are in lower case, without a port; IP addresses as netip.Addr
+	// writes them.
+	AllowHosts []string `env:"PROXY_ALLOW_HOSTS" shown:"none" help:"host names, with commas between them, that requests may name a proxy without clients by, besides localhost and PROXY_PUBLIC_URL's" example:"sfproxy.example.com,sfproxy.internal"`
+	// CORSOrigins are as browsers write them: no slash at the end, no default port.
+	CORSOrigins []string `env:"PROXY_CORS_ORIGINS" shown:"none" help:"origins, with commas between them, whose web pages may send requests and read the answers" example:"https://app.example.com,http://localhost:3000"`
 	// AllowPaths each begin with a slash. nil stands for the API paths.
 	AllowPaths []string `env:"PROXY_ALLOW_PATHS" shown:"the API paths" help:"path prefixes, with commas between them, that are forwarded" example:"/services/data,/services/apexrest"`
 	// ReplayBuffer is in bytes, 0 to 64 MiB; 0 keeps nothing.
@@ -85,9 +93,11 @@ type Proxy struct {
 	// SessionTTL is a second to 30 days.
 	SessionTTL time.Duration `env:"PROXY_SESSION_TTL" envDefault:"12h" help:"how long a login of a client with a username lasts" example:"12h"`
 	// SessionSecret has 32 characters or more, or none.
-	SessionSecret   Secret        `env:"PROXY_SESSION_SECRET" shown:"from the private key" help:"signs the sessions of those logins; the same for all replicas"`
-	AllowPlainLogin bool          `env:"PROXY_ALLOW_PLAIN_LOGIN" envDefault:"false" help:"lets clients log in with a password over plain HTTP from other machines" example:"true"`
-	DrainTimeout    time.Duration `env:"PROXY_DRAIN_TIMEOUT" envDefault:"30s" help:"how long a stop waits for requests in flight; 0s cuts them" example:"30s"` // not negative
+	SessionSecret   Secret `env:"PROXY_SESSION_SECRET" shown:"from the private key" help:"signs the sessions of those logins; the same for all replicas"`
+	AllowPlainLogin bool   `env:"PROXY_ALLOW_PLAIN_LOGIN" envDefault:"false" help:"lets clients log in with a password over plain HTTP from other machines" example:"true"`
+	// Profiles is true only with an AdminListen.
+	Profiles     bool          `env:"PROXY_PPROF" envDefault:"false" help:"serves Go's profiles under /debug/pprof on the admin port" example:"true"`
+	DrainTimeout time.Duration `env:"PROXY_DRAIN_TIMEOUT" envDefault:"30s" help:"how long a stop waits for requests in flight; 0s cuts them" example:"30s"` // not negative
 }
 
 // Client is an app that may use the proxy. It has an API key, or a username
@@ -104,6 +114,12 @@ type Client struct {
 	ConsumerSecret Secret `env:"CONSUMER_SECRET" shown:"any" help:"the client_secret that its password grants have to bring"`
 	Subject        string `env:"SUBJECT" shown:"SF_USERNAME" help:"the user that its requests act for" example:"billing@example.com"`
 	ReadOnly       bool   `env:"READ_ONLY" envDefault:"false" help:"lets it only read" example:"true"`
+	// AllowPaths each begin with a slash; nil stands for all that are forwarded.
+	AllowPaths []string `env:"ALLOW_PATHS" shown:"PROXY_ALLOW_PATHS" help:"path prefixes, with commas between them, that its requests may go to" example:"/services/data"`
+	// ReadObjects and WriteObjects are names of objects; nil stands for any.
+	ReadObjects  []string `env:"READ_OBJECTS" shown:"any" help:"objects, with commas between them, that it may read, and relationships that its queries may follow" example:"Account,Contact,Contact.Account"`
+	WriteObjects []string `env:"WRITE_OBJECTS" shown:"any" help:"objects, with commas between them, that it may write" example:"Contact"`
+	APIVersions  string   `env:"API_VERSIONS" shown:"any" help:"API versions and ranges of them, with commas between them, that it may use" example:"58.0-62.0"`
 }
 
 // Log is how the program logs.
@@ -127,6 +143,7 @@ func Parse(environ []string) (*Config, error) {
 	p.checkClients(cfg)
 	p.checkExposure(cfg)
 	p.checkLog(&cfg.Log)
+	p.checkCompanyProxy()
 	if len(p.faults) > 0 {
 		return nil, &Error{p.faults}
 	}

@@ -75,7 +75,7 @@ func (p *parser) findUnknown() {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.env)) {
-		if _, ok := p.known[name]; ok || !isOurs(name) {
+		if _, ok := p.known[name]; ok || !isOurs(name, candidates) {
 			continue
 		}
 		if isUnnumbered(name) {

@@ -17,25 +17,46 @@ const maxFileSize = 1 << 20
 // readFile returns the content of the file that a variable names, or records
 // why there is none and returns nil.
 func (p *parser) readFile(variable, path string) []byte {
+	content, problem := p.read(variable, path)
+	if problem != "" {
+		p.fault(variable, "%s", problem)
+	}
+	return content
+}
+
+// readOptional returns the content of the file that a variable names, or why
+// there is none.
+func (p *parser) readOptional(variable, path string) ([]byte, error) {
+	content, problem := p.read(variable, path)
+	if problem != "" {
+		return nil, errors.New(variable + ": " + problem)
+	}
+	return content, nil
+}
+
+// read returns the content of the file that a variable names, or what the
+// problem with the file is. A value that is no path is recorded as a fault.
+func (p *parser) read(variable, path string) (content []byte, problem string) {
 	if strings.ContainsAny(path, "\r\n") || strings.Contains(path, "-----") {
 		p.fault(variable, "holds a text, not the path of a file")
-		return nil
+		return nil, ""
 	}
 	p.files = append(p.files, path)
 	content, err := readBounded(path)
+	name := shownPath(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(path, "~"):
-		p.fault(variable, "%s does not exist: ~ stands for the home directory in a shell only", shownPath(path))
+		return nil, name + " does not exist: ~ stands for the home directory in a shell only"
 	case errors.Is(err, fs.ErrNotExist):
-		p.fault(variable, "%s does not exist", shownPath(path))
+		return nil, name + " does not exist"
 	case errors.Is(err, fs.ErrPermission):
-		p.fault(variable, "%s may not be read by the user that sfproxy runs as", shownPath(path))
+		return nil, name + " may not be read by the user that sfproxy runs as"
 	case err != nil:
-		p.fault(variable, "%s cannot be read: %v", shownPath(path), err)
+		return nil, fmt.Sprintf("%s cannot be read: %v", name, err)
 	case len(content) == 0:
-		p.fault(variable, "%s is empty", shownPath(path))
+		return nil, name + " is empty"
 	}
-	return content
+	return content, ""
 }
 
 // readBounded reads the file at path, which may be a pipe. Its error does not
@@ -69,10 +90,12 @@ func readAtMost(path string, most int64) ([]byte, error) {
 }
 
 // checkMode warns of a private key that others may read. Under /run/secrets the
-// modes are those that Docker gives, in a container with one user.
+// modes are those that Docker gives, in a container with one user; under
+// /run/credentials systemd's access control list may show as a right of the
+// group's.
 func (p *parser) checkMode(variable, path string) {
 	info, err := os.Stat(path)
-	if err != nil || runtime.GOOS == "windows" || !info.Mode().IsRegular() || strings.HasPrefix(path, "/run/secrets/") {
+	if err != nil || runtime.GOOS == "windows" || !info.Mode().IsRegular() || strings.HasPrefix(path, "/run/secrets/") || strings.HasPrefix(path, "/run/credentials/") {
 		return
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {

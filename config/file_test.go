@@ -100,8 +100,7 @@ func TestParseRefusesFiles(t *testing.T) {
 		{"CA holds a key", vars{"SF_CA_FILE": key}, []string{"SF_CA_FILE: ", key, "holds no PEM certificate"}},
 		{"CA holds no certificate in its PEM", vars{"SF_CA_FILE": write(t, "ca.crt", "-----BEGIN X-----\nAAAA\n-----END X-----\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")},
 			[]string{"SF_CA_FILE: ", "holds no PEM certificate"}},
-		{"certificate of the key is missing", vars{"SF_JWT_CERT_FILE": dir + "/x"}, []string{"SF_JWT_CERT_FILE: ", "does not exist"}},
-		{"next key is empty", vars{"SF_JWT_KEY_FILE_NEXT": write(t, "next.key", "")}, []string{"SF_JWT_KEY_FILE_NEXT: ", "is empty"}},
+		{"text in the place of the certificate's path", vars{"SF_JWT_CERT_FILE": keyText}, []string{"SF_JWT_CERT_FILE: holds a text, not the path"}},
 		{"text in the place of a path", vars{"SF_CA_FILE": "-----BEGIN CERTIFICATE-----\nAAAA\n"}, []string{"SF_CA_FILE: holds a text, not the path"}},
 		{"certificate alone", vars{"PROXY_TLS_CERT_FILE": cert}, []string{"PROXY_TLS_KEY_FILE: is required with PROXY_TLS_CERT_FILE"}},
 		{"key alone", vars{"PROXY_TLS_KEY_FILE": key}, []string{"PROXY_TLS_CERT_FILE: is required with PROXY_TLS_KEY_FILE"}},
@@ -122,6 +121,28 @@ func TestParseAwaitsNextKey(t *testing.T) {
 	cfg = parse(t, vars{"SF_JWT_KEY_FILE_NEXT": path + "/next.key"})
 	if len(cfg.Warnings) != 1 || !strings.Contains(cfg.Warnings[0], "directory") {
 		t.Errorf("warnings %q, want one that the directory does not exist", cfg.Warnings)
+	}
+}
+
+// The key is good without its companions, whatever is wrong with them.
+func TestParseTakesFaultyCompanionsForNone(t *testing.T) {
+	empty, missing := write(t, "empty", ""), filepath.Join(t.TempDir(), "x")
+	for path, want := range map[string]string{empty: "is empty", missing: "does not exist", filepath.Dir(empty): "it is a directory"} {
+		sf := parse(t, vars{"SF_JWT_KEY_FILE_NEXT": path, "SF_JWT_CERT_FILE": path}).Salesforce
+		if !sf.NextKey.IsZero() || sf.Certificate != nil {
+			t.Errorf("next key and certificate of %s = %v, %q, want none", path, sf.NextKey, sf.Certificate)
+		}
+		if err := sf.CertificateFault; err == nil || !strings.HasPrefix(err.Error(), "SF_JWT_CERT_FILE: ") || !strings.Contains(err.Error(), want) {
+			t.Errorf("fault of the certificate = %v, want one with %q", err, want)
+		}
+		err := sf.NextKeyFault
+		if path == missing {
+			if err != nil {
+				t.Errorf("fault of a next key that is awaited = %v, want none", err)
+			}
+		} else if err == nil || !strings.HasPrefix(err.Error(), "SF_JWT_KEY_FILE_NEXT: ") || !strings.Contains(err.Error(), want) {
+			t.Errorf("fault of the next key = %v, want one with %q", err, want)
+		}
 	}
 }
 

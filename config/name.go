@@ -1,10 +1,17 @@
 package config
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-// nearest returns the name among names that name is most likely a misspelling
-// of, or "" if none is near: more than a third of its letters would be wrong.
+// nearest returns the name among names that name is the beginning of, or else
+// most likely a misspelling of; "" if none is near: more than a third of its
+// letters would be wrong.
 func nearest(name string, names []string) string {
+	if whole := completion(name, names); whole != "" {
+		return whole
+	}
 	best, least := "", len(name)/3+1
 	for _, candidate := range names {
 		if d := distance(name, candidate); d < least {
@@ -12,6 +19,20 @@ func nearest(name string, names []string) string {
 		}
 	}
 	return best
+}
+
+// completion returns the name among names that name is the beginning of, or ""
+// if there is none or they go on in different ways.
+func completion(name string, names []string) string {
+	begun := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !strings.HasPrefix(n, name) })
+	if len(begun) == 0 {
+		return ""
+	}
+	shortest := slices.MinFunc(begun, func(a, b string) int { return len(a) - len(b) })
+	if slices.ContainsFunc(begun, func(n string) bool { return !strings.HasPrefix(n, shortest) }) {
+		return ""
+	}
+	return shortest
 }
 
 // distance is the Levenshtein distance of a and b in bytes.
@@ -36,7 +57,11 @@ func distance(a, b string) int {
 }
 
 // isOurs reports whether a variable's name begins like those that belong to
-// this program alone.
-func isOurs(name string) bool {
+// this program alone. LOG_ does not: there it takes one or two wrong letters in
+// one of names.
+func isOurs(name string, names []string) bool {
+	if strings.HasPrefix(name, "LOG_") {
+		return slices.ContainsFunc(names, func(n string) bool { return distance(name, n) <= 2 })
+	}
 	return strings.HasPrefix(name, "SF_") || strings.HasPrefix(name, "PROXY_")
 }

@@ -68,6 +68,21 @@ func (p *parser) checkUpstreamScheme(variable string, u *url.URL, allowHTTP bool
 	p.warn("%s: %s is not https: others on the way can read the tokens", variable, shown(u.String()))
 }
 
+// checkCompanyProxy warns of an HTTPS_PROXY that is no URL: net/http goes
+// without one then, and does not say so. The value may hold a password and is
+// not shown.
+func (p *parser) checkCompanyProxy() {
+	name := "HTTPS_PROXY"
+	if p.env[name] == "" {
+		name = "https_proxy"
+	}
+	_, err := url.Parse(p.env[name])
+	_, errWithScheme := url.Parse("http://" + p.env[name]) // which net/http adds if need be
+	if err != nil && errWithScheme != nil {
+		p.warn("%s cannot be read, so the org is reached without it: set it to http://host:port or http://user:password@host:port, with %%25 for a percent sign in the password", name)
+	}
+}
+
 func (p *parser) checkOrigin(variable string, u *url.URL) {
 	if u.Path != "" {
 		p.faultLike(variable, u.Scheme+"://"+u.Host, "%s has a path: leave it out", shown(u.String()))

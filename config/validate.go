@@ -34,6 +34,7 @@ func (p *parser) checkSalesforce(sf *Salesforce) {
 	p.checkKey(sf)
 	p.checkKeyCompanions(sf)
 	p.checkAPIVersion(sf)
+	p.checkSubject("SF_USERNAME", sf.Username)
 	if sf.InstanceURL != nil {
 		p.checkUpstreamScheme("SF_INSTANCE_URL", sf.InstanceURL, sf.AllowHTTP)
 		p.checkOrigin("SF_INSTANCE_URL", sf.InstanceURL)
@@ -81,7 +82,8 @@ func (p *parser) isElsewhere(sf *Salesforce) string {
 		if p.env[name] == "" {
 			continue
 		}
-		for _, other := range []string{keyVariable, keyVariable + "_FILE", keeper} {
+		// The file first: what it holds stands under keyVariable by now.
+		for _, other := range []string{keyVariable + "_FILE", keyVariable, keeper} {
 			if p.env[other] != "" && other != "" {
 				p.faultLike(name, "", "is set, and so is %s: set one of them", other)
 				return name
@@ -95,7 +97,8 @@ func (p *parser) isElsewhere(sf *Salesforce) string {
 	return keeper
 }
 
-// checkKeyCompanions reads the files beside the key.
+// checkKeyCompanions reads the files beside the key. A fault in one of them is
+// kept for later, since the key is good without them.
 func (p *parser) checkKeyCompanions(sf *Salesforce) {
 	const next = "SF_JWT_KEY_FILE_NEXT"
 	if _, err := os.Stat(sf.NextKeyFile); sf.NextKeyFile != "" && errors.Is(err, fs.ErrNotExist) {
@@ -104,11 +107,20 @@ func (p *parser) checkKeyCompanions(sf *Salesforce) {
 			p.warn("%s: the directory of %s does not exist", next, shownPath(sf.NextKeyFile))
 		}
 	} else if sf.NextKeyFile != "" {
-		sf.NextKey = NewSecret(string(p.readFile(next, sf.NextKeyFile)))
+		content, err := p.readOptional(next, sf.NextKeyFile)
+		sf.NextKey, sf.NextKeyFault = NewSecret(string(content)), err
 		p.checkMode(next, sf.NextKeyFile)
 	}
 	if sf.CertificateFile != "" {
-		sf.Certificate = p.readFile("SF_JWT_CERT_FILE", sf.CertificateFile)
+		sf.Certificate, sf.CertificateFault = p.readOptional("SF_JWT_CERT_FILE", sf.CertificateFile)
+	}
+}
+
+// checkSubject warns of what no org has for a username: one has the form of an
+// e-mail address. A client's own username is not of this kind.
+func (p *parser) checkSubject(variable, subject string) {
+	if subject != "" && !strings.Contains(subject, "@") && !p.isFaulty(variable) {
+		p.warn("%s: %s has no @, and every Salesforce username has the form of an e-mail address, such as %s", variable, shown(subject), p.known[variable].example)
 	}
 }
 
@@ -141,14 +153,9 @@ func (p *parser) checkProxy(proxy *Proxy) {
 		p.checkOrigin("PROXY_PUBLIC_URL", proxy.PublicURL)
 	}
 	p.checkTLS(proxy)
-	for _, path := range proxy.AllowPaths {
-		switch {
-		case !strings.HasPrefix(path, "/"):
-			p.fault("PROXY_ALLOW_PATHS", "%s does not begin with a slash", shown(path))
-		case strings.ContainsAny(path, "*?#"):
-			p.fault("PROXY_ALLOW_PATHS", "%s is not a plain path: a prefix stands for all below it", shown(path))
-		}
-	}
+	p.checkHosts(proxy)
+	p.checkCORS(proxy)
+	p.checkPaths("PROXY_ALLOW_PATHS", proxy.AllowPaths)
 	if proxy.SessionTTL < minSessionTTL || proxy.SessionTTL > maxSessionTTL {
 		p.fault("PROXY_SESSION_TTL", "%s is not between %s and %s", proxy.SessionTTL, minSessionTTL, maxSessionTTL)
 	}
@@ -157,6 +164,18 @@ func (p *parser) checkProxy(proxy *Proxy) {
 	}
 	if proxy.DrainTimeout < 0 {
 		p.fault("PROXY_DRAIN_TIMEOUT", "%s is negative", proxy.DrainTimeout)
+	}
+}
+
+// checkPaths refuses what is no path prefix.
+func (p *parser) checkPaths(variable string, paths []string) {
+	for _, path := range paths {
+		switch {
+		case !strings.HasPrefix(path, "/"):
+			p.fault(variable, "%s does not begin with a slash", shown(path))
+		case strings.ContainsAny(path, "*?#"):
+			p.fault(variable, "%s is not a plain path: a prefix stands for all below it", shown(path))
+		}
 	}
 }
 

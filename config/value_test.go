@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -57,6 +58,7 @@ func TestParseRefusesValues(t *testing.T) {
 		{"duration without unit", vars{"SF_TOKEN_TTL": "7200"}, []string{"SF_TOKEN_TTL: ", "unit", "(example: 7200s)"}},
 		{"short session", vars{"PROXY_SESSION_TTL": "500ms"}, []string{"PROXY_SESSION_TTL: 500ms is not between 1s and 720h0m0s"}},
 		{"short session secret", vars{"PROXY_SESSION_SECRET": "0123456789012345678901234567890"}, []string{"PROXY_SESSION_SECRET: is shorter than 32 characters"}},
+		{"profiles without an admin port", vars{"PROXY_PPROF": "true", "PROXY_ADMIN_LISTEN": "off"}, []string{"PROXY_PPROF: needs the admin port"}},
 		{"negative duration", vars{"PROXY_DRAIN_TIMEOUT": "-1s"}, []string{"PROXY_DRAIN_TIMEOUT: -1s is negative"}},
 
 		{"bare TLD", vars{"SF_TRUSTED_DOMAINS": "acme.example,com"}, []string{`SF_TRUSTED_DOMAINS: "com" would trust everybody`}},
@@ -75,12 +77,31 @@ func TestParseRefusesValues(t *testing.T) {
 
 		{"two keepers of the key", vars{"SF_JWT_KEY": "", "SF_JWT_SIGNER_COMMAND": "/bin/sign", "SF_JWT_PKCS11_URI": "pkcs11:token=a"},
 			[]string{"SF_JWT_PKCS11_URI: is set, and so is SF_JWT_SIGNER_COMMAND"}},
+		{"key's file and a keeper of it", vars{"SF_JWT_KEY": "", "SF_JWT_KEY_FILE": write(t, "server.key", keyText), "SF_JWT_SIGNER_COMMAND": "/bin/sign"},
+			[]string{"SF_JWT_SIGNER_COMMAND: is set, and so is SF_JWT_KEY_FILE: set one"}},
 		{"key and a keeper of it", vars{"SF_JWT_SIGNER_COMMAND": "/bin/sign"}, []string{"SF_JWT_SIGNER_COMMAND: is set, and so is SF_JWT_KEY: set one"}},
 		{"no URI of a token", vars{"SF_JWT_KEY": "", "SF_JWT_PKCS11_URI": "/usr/lib/libsofthsm2.so"}, []string{"SF_JWT_PKCS11_URI: does not begin with pkcs11:"}},
 
 		{"boolean", vars{"SF_ALLOW_HTTP": "ture"}, []string{`SF_ALLOW_HTTP: "ture" is neither true nor false`}},
 		{"relative path", vars{"PROXY_ALLOW_PATHS": "/a,services"}, []string{`PROXY_ALLOW_PATHS: "services" does not begin with a slash`}},
+		{"a client's path outside the forwarded ones", clients(vars{"PROXY_ALLOW_PATHS": "/services/data", "PROXY_CLIENT_0_ALLOW_PATHS": "/services/data/v60.0,/services/database"}),
+			[]string{`PROXY_CLIENT_0_ALLOW_PATHS: "/services/database" does not lie in PROXY_ALLOW_PATHS`}},
+		{"a client's relative path", clients(vars{"PROXY_CLIENT_0_ALLOW_PATHS": "services"}), []string{`PROXY_CLIENT_0_ALLOW_PATHS: "services" does not begin with a slash`}},
+		{"objects with spaces between them", clients(vars{"PROXY_CLIENT_0_READ_OBJECTS": "Account Contact"}), []string{`PROXY_CLIENT_0_READ_OBJECTS: "Account Contact" is not the API name of an object`}},
+		{"relationship to write", clients(vars{"PROXY_CLIENT_0_WRITE_OBJECTS": "Contact.Account"}), []string{`PROXY_CLIENT_0_WRITE_OBJECTS: "Contact.Account" is not the API name`}},
+		{"objects to write of a reader", clients(vars{"PROXY_CLIENT_0_WRITE_OBJECTS": "Contact", "PROXY_CLIENT_0_READ_ONLY": "true"}), []string{`PROXY_CLIENT_0_WRITE_OBJECTS: is set, and PROXY_CLIENT_0_READ_ONLY lets the client write nothing`}},
+		{"API version without its zero", clients(vars{"PROXY_CLIENT_0_API_VERSIONS": "58.0-62.0,63"}), []string{`PROXY_CLIENT_0_API_VERSIONS: "63" is neither an API version`}},
+		{"API versions backwards", clients(vars{"PROXY_CLIENT_0_API_VERSIONS": "62.0-58.0"}), []string{`PROXY_CLIENT_0_API_VERSIONS: "62.0-58.0" is neither an API version`}},
 		{"path pattern", vars{"PROXY_ALLOW_PATHS": "/services/*"}, []string{`PROXY_ALLOW_PATHS: "/services/*" is not a plain path`}},
+		{"host with a port", vars{"PROXY_ALLOW_HOSTS": "proxy:8080"}, []string{`PROXY_ALLOW_HOSTS: "proxy:8080" is not a bare host name`}},
+		{"host pattern", vars{"PROXY_ALLOW_HOSTS": "*.acme.example"}, []string{`PROXY_ALLOW_HOSTS: "*.acme.example" stands for`, "list each"}},
+		{"no host", vars{"PROXY_ALLOW_HOSTS": "a b"}, []string{`PROXY_ALLOW_HOSTS: "a b" is not a host name`}},
+		{"any origin", vars{"PROXY_CORS_ORIGINS": "*"}, []string{`PROXY_CORS_ORIGINS: "*" would let in`}},
+		{"origin pattern", vars{"PROXY_CORS_ORIGINS": "https://*.acme.example"}, []string{`PROXY_CORS_ORIGINS: "https://*.acme.example" would let in`}},
+		{"opaque origin", vars{"PROXY_CORS_ORIGINS": "null"}, []string{`PROXY_CORS_ORIGINS: "null" would let in`}},
+		{"origin without a scheme", vars{"PROXY_CORS_ORIGINS": "acme.example"}, []string{`PROXY_CORS_ORIGINS: "acme.example" has no scheme`}},
+		{"origin with a path", vars{"PROXY_CORS_ORIGINS": "https://acme.example/app"}, []string{"PROXY_CORS_ORIGINS: ", "has a path"}},
+		{"origin with a name as people write it", vars{"PROXY_CORS_ORIGINS": "https://b\u00fccher.example"}, []string{"PROXY_CORS_ORIGINS: ", "xn--"}},
 		{"log level", vars{"LOG_LEVEL": "loud"}, []string{`LOG_LEVEL: "loud" is none of: debug, info, warn`}},
 		{"odd log level", vars{"LOG_LEVEL": "info+2"}, []string{`LOG_LEVEL: "info+2" is none of`}},
 		{"log format", vars{"LOG_FORMAT": "xml"}, []string{`LOG_FORMAT: "xml" is none of: auto, json, text`}},
@@ -180,5 +201,48 @@ func TestParseWarnsOfOpenAdminPort(t *testing.T) {
 	got := parse(t, vars{"PROXY_ADMIN_LISTEN": ":8081"}).Warnings
 	if len(got) != 1 || !strings.HasPrefix(got[0], "PROXY_ADMIN_LISTEN: other machines can reach :8081") {
 		t.Errorf("Warnings = %q, want one of PROXY_ADMIN_LISTEN", got)
+	}
+}
+
+func TestParseWarnsOfProfiles(t *testing.T) {
+	cfg := parse(t, vars{"PROXY_PPROF": "true"})
+	if got := cfg.Warnings; !cfg.Proxy.Profiles || len(got) != 1 || !strings.HasPrefix(got[0], "PROXY_PPROF: whoever reaches the admin port") {
+		t.Errorf("Profiles = %t, Warnings = %q, want a warning of PROXY_PPROF", cfg.Proxy.Profiles, got)
+	}
+}
+
+// What net/http cannot read it goes without, and does not say so.
+func TestParseWarnsOfCompanyProxy(t *testing.T) {
+	for _, tt := range []struct{ upper, lower, want string }{
+		{"http://user:50%planted@proxy.example:3128", "", "HTTPS_PROXY"},
+		{"", "http://user:50%planted@proxy.example:3128", "https_proxy"},
+		{" http://planted.example:3128", "", "HTTPS_PROXY"},
+		{"http://proxy.example:3128", "50%planted", ""},
+		{"http://user:50%25planted@proxy.example:3128", "", ""},
+		{"proxy.example:3128", "", ""},
+		{"10.0.0.1:3128", "", ""},
+		{"", "", ""},
+	} {
+		v := vars{"HTTPS_PROXY": tt.upper, "https_proxy": tt.lower}
+		switch got := parse(t, v).Warnings; {
+		case tt.want == "" && len(got) > 0:
+			t.Errorf("%v: Warnings = %q, want none", v, got)
+		case tt.want != "" && (len(got) != 1 || !strings.HasPrefix(got[0], tt.want+" cannot be read") || strings.Contains(got[0], "planted")):
+			t.Errorf("%v: Warnings = %q, want one of %s that does not show the value", v, got, tt.want)
+		}
+	}
+}
+
+func TestParseHostsAndOrigins(t *testing.T) {
+	cfg := parse(t, vars{"PROXY_ALLOW_HOSTS": "Proxy, sf.Acme.example,10.0.0.1,[FD00::1]",
+		"PROXY_CORS_ORIGINS": "https://App.acme.example:443/,http://localhost:3000,http://[::1]:80,http://intranet"})
+	if got, want := cfg.Proxy.AllowHosts, []string{"proxy", "sf.acme.example", "10.0.0.1", "fd00::1"}; !slices.Equal(got, want) {
+		t.Errorf("AllowHosts = %q, want %q", got, want)
+	}
+	if got, want := cfg.Proxy.CORSOrigins, []string{"https://app.acme.example", "http://localhost:3000", "http://[::1]", "http://intranet"}; !slices.Equal(got, want) {
+		t.Errorf("CORSOrigins = %q, want %q", got, want)
+	}
+	if got := cfg.Warnings; len(got) != 1 || !strings.Contains(got[0], `"http://intranet" is not https`) {
+		t.Errorf("Warnings = %q, want one of http://intranet", got)
 	}
 }

@@ -19,8 +19,10 @@ import (
 //	bytes/N[?length=1] N bytes, of a declared length or not
 //	absolute-location  a redirect to an absolute URL of the instance
 //	trailers           trailers both ways
+//	create             creates an account, whatever the method
 func (o *Org) serveApex(w http.ResponseWriter, r *http.Request, h *host) {
-	if _, live := o.authenticate(r, h); !live {
+	session, live := o.authenticate(r, h)
+	if !live {
 		o.answer(w, r, nil, errSessionExpired)
 		return
 	}
@@ -51,6 +53,8 @@ func (o *Org) serveApex(w http.ResponseWriter, r *http.Request, h *host) {
 		http.Redirect(w, r, h.url+"/services/apexrest/echo", http.StatusFound)
 	case path[0] == "trailers":
 		trailers(w, r)
+	case path[0] == "create":
+		o.answer(w, r, jsonResult(http.StatusOK, object{{"success", true}}), o.runCode(r.Context(), session.user))
 	default:
 		o.answer(w, r, nil, restError(http.StatusNotFound, "NOT_FOUND", "Could not find a match for URL"))
 	}

@@ -64,7 +64,7 @@ type Config struct {
 	PublicLoginURL, PublicInstanceURL string
 
 	// ControlListen is the address of the test controls, which anyone who reaches it may
-	// use. Default: off.
+	// use; GET / lists them. Default: off.
 	ControlListen string
 
 	// Empty starts the org without its sample records.

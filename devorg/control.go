@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -148,11 +149,13 @@ func (o *Org) pause(r *http.Request, d time.Duration) bool {
 	}
 }
 
-// controlHandler mirrors the methods above over plain HTTP. No browser has business here,
+// controlHandler mirrors the methods above over plain HTTP, and lists them at its root. No browser has business here,
 // so that a page someone happens to look at cannot reach it.
 func (o *Org) controlHandler() http.Handler {
 	mux := http.NewServeMux()
-	post := func(path string, action func(r *http.Request) error) {
+	var list strings.Builder
+	post := func(path, parameters string, action func(r *http.Request) error) {
+		fmt.Fprintf(&list, "POST %-15s %s\n", path, parameters)
 		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
 			if err := action(r); err != nil {
 				writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
@@ -161,20 +164,26 @@ func (o *Org) controlHandler() http.Handler {
 			writeJSON(w, http.StatusOK, map[string]string{"instance_url": o.InstanceURL()})
 		})
 	}
-	post("/expire", func(*http.Request) error { o.ExpireTokens(); return nil })
-	post("/revoke", func(*http.Request) error { o.RevokeTokens(); return nil })
-	post("/move", func(*http.Request) error { _, err := o.MoveInstance(); return err })
-	post("/slow", o.controlSlow)
-	post("/clock", o.controlClock)
-	post("/records", o.controlRecords)
-	post("/publish", o.controlPublish)
-	post("/certificate", o.controlCertificate)
-	post("/fail-grants", controlFault(o.FailGrants, func(code, description string, _ int) Fault {
+	post("/expire", "all tokens are over", func(*http.Request) error { o.ExpireTokens(); return nil })
+	post("/revoke", "all tokens are revoked", func(*http.Request) error { o.RevokeTokens(); return nil })
+	post("/move", "the org moves to another instance host", func(*http.Request) error { _, err := o.MoveInstance(); return err })
+	post("/slow", "grant=200ms request=1s: grants and requests wait; without either they do no more", o.controlSlow)
+	post("/clock", "offset=-10m: the org's clock is wrong by that; without it, right", o.controlClock)
+	post("/records", "n=1000: so many accounts more", o.controlRecords)
+	post("/publish", "?channel=/topic/X and JSON as the body: an event to who has subscribed", o.controlPublish)
+	post("/certificate", "PEM as the body: the certificate of the app", o.controlCertificate)
+	const fault = "n=1, and of status=503 type= body= error= description= hang=1 close=1 some: the next n fail; n=-1 all; n=0 none"
+	post("/fail-grants", fault, controlFault(o.FailGrants, func(code, description string, _ int) Fault {
 		return OAuthFault(code, description)
 	}))
-	post("/fail-requests", controlFault(o.FailRequests, func(code, description string, status int) Fault {
+	post("/fail-requests", fault, controlFault(o.FailRequests, func(code, description string, status int) Fault {
 		return RESTFault(status, code, description)
 	}))
+	fmt.Fprintf(&list, "GET  %-15s %s\n", "/stats", "what the org has seen so far")
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain;charset=UTF-8")
+		io.WriteString(w, list.String())
+	})
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, o.Stats())
 	})

@@ -225,6 +225,12 @@ func TestControlPort(t *testing.T) {
 			t.Errorf("%s = %d %s, want 400", path, got.status, got.body)
 		}
 	}
+	list := send(t, newRequest(t, "GET", org.ControlURL()+"/", ""))
+	for _, path := range []string{"certificate", "expire", "revoke", "move", "slow", "clock", "records", "publish", "fail-grants", "fail-requests", "stats"} {
+		if !strings.Contains(list.body, " /"+path+" ") {
+			t.Errorf("GET / does not list /%s:\n%s", path, list.body)
+		}
+	}
 	stats := send(t, newRequest(t, "GET", org.ControlURL()+"/stats", "")).json(t)
 	if stats["grants"] != 1.0 || stats["refused_grants"] != 2.0 {
 		t.Errorf("stats = %v", stats)

@@ -22,10 +22,13 @@
 // the next look.
 //
 // What it lacks is most of Salesforce: there are five objects and no custom ones, no
-// sharing or validation rules, no search, no recycle bin, no Apex. SOAP has no other calls
+// sharing or validation rules, no search, no recycle bin, and no Apex but code.go's. SOAP has no other calls
 // than those in soap.go and takes no record within a record; bulk jobs cannot be listed,
 // take no ZIP, no multipart and no other delimiter than the comma, and have no PK chunking.
 // Everything is in memory and gone when the org is closed.
+//
+// A test ends tokens, moves the org, makes it slow or lets it fail through the methods in
+// control.go, or over HTTP at Config.ControlListen, where GET / lists how.
 //
 // The package imports nothing else of this module, so that it cannot agree with the proxy
 // by construction.

@@ -48,7 +48,17 @@ type host struct {
 	server *http.Server
 }
 
-// Start listens and serves until Close.
+// ListenError says that one of the org's addresses cannot be listened on.
+type ListenError struct {
+	Setting string // the field of Config, such as "LoginListen"
+	Err     error
+}
+
+func (e *ListenError) Error() string { return fmt.Sprintf("devorg: %s: %v", e.Setting, e.Err) }
+func (e *ListenError) Unwrap() error { return e.Err }
+
+// Start listens and serves until Close. The error is a [*ListenError] where an address is
+// taken.
 func Start(cfg Config) (*Org, error) {
 	cfg, err := cfg.complete()
 	if err != nil {
@@ -125,7 +135,7 @@ func (o *Org) listenPlain(setting, address, public string, handler http.Handler)
 func (o *Org) serve(setting, address, public string, handler http.Handler, secure *tls.Config) (*host, error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("devorg: %s: %w", setting, err)
+		return nil, &ListenError{setting, err}
 	}
 	h := &host{url: public, server: &http.Server{
 		Handler:           handler,

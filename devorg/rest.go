@@ -162,6 +162,9 @@ func (o *Org) call(c *call) (*result, *apiError) {
 	if len(c.path) == 0 {
 		return c.get(func() (*result, *apiError) { return ok(o.resources(c)) })
 	}
+	if out, failure, found := o.code(c); found {
+		return out, failure
+	}
 	switch name, rest := c.path[0], c.path[1:]; name {
 	case "sobjects":
 		return o.sobjects(c, rest)

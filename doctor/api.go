@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -93,7 +95,13 @@ func (a answer) about() string {
 func (x *examination) instance(ctx context.Context) Result {
 	origin := x.token.InstanceURL
 	a := x.ask(ctx, "/services/data/")
+	operation, _ := errors.AsType[*net.OpError](a.err)
 	switch {
+	case operation != nil && operation.Op == "proxyconnect":
+		entry := explainAPI(a)
+		return failed("%s cannot be reached, since %s: %s", origin, entry.Meaning, a.about()).explained(entry)
+	case isTimeout(a.err):
+		return failed("%s does not answer in time: %s", origin, a.about()).explained(explainAPI(a))
 	case a.err != nil:
 		return failed("%s cannot be reached: %s", origin, a.about()).
 			fix("let this machine reach " + origin.Host + " as it reaches the login host: DNS, firewall, HTTPS_PROXY, SF_CA_FILE")
@@ -116,6 +124,10 @@ func (x *examination) instance(ctx context.Context) Result {
 	slices.SortFunc(x.versions, compareVersions)
 	return passed("%s answers; it is trusted %s", origin, x.trust())
 }
+
+// isTimeout reports whether err is that a host which took the connection gave no
+// answer.
+func isTimeout(err error) bool { return err != nil && auth.ExplainTransport(err).ID == "no-answer" }
 
 // trust says why tokens may go to the instance, as auth has judged.
 func (x *examination) trust() string {

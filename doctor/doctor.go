@@ -4,9 +4,10 @@
 //	configuration, key, login host                      key.go, host.go
 //	DNS → TCP → TLS → clock: the way to the login host  network.go, tls.go, clock.go
 //	grant: one, by auth.Org; what a refusal means       grant.go
+//	subjects: a grant for each other user of clients    subjects.go
 //	token, identity, session policy                     token.go
 //	instance, API versions, API access, limits          api.go, apierror.go
-//	listener, exposure, admin port                      listener.go
+//	listener, exposure, admin port                      listener.go, neighbour.go
 //
 // A check that fails does not end the run: those that can do without what it
 // found go on, the others are skipped and say why. Nothing that is reported is
@@ -51,13 +52,19 @@ type Config struct {
 
 // Key is the key that signs assertions.
 type Key struct {
-	Signer      crypto.Signer // nil if it could not be loaded
-	Fault       error         // why
-	Source      string        // where it is from, as SF_JWT_KEY_FILE (/path)
-	Format      string        // the form it was kept in
+	Signer crypto.Signer // nil if it could not be loaded
+	Fault  error         // why
+	// Unsuitable reports that no setting makes a key of what was given; other
+	// faults say themselves what to do.
+	Unsuitable  bool
+	Source      string // where it is from, as SF_JWT_KEY_FILE (/path)
+	Format      string // the form it was kept in
 	Fingerprint string
-	// Certificates are those that came with the key or were given beside it.
-	Certificates []*x509.Certificate
+	// Certificate is the one that came with the key or was given beside it. In
+	// the middle of a rotation it may be the next key's. nil for none.
+	Certificate *x509.Certificate
+	// CertificateFault is why the one given beside it is of no use.
+	CertificateFault error
 }
 
 // Listener is where clients reach the proxy and who may.
@@ -66,13 +73,21 @@ type Listener struct {
 	AdminAddress string      // empty for none
 	TLS          *tls.Config // nil for plain HTTP
 	TLSFault     error       // why the TLS settings cannot be used
-	Clients      []string    // names
+	Clients      []Client
 	AllowPaths   []string
+}
+
+// Client is an app that may use the proxy.
+type Client struct {
+	Name    string
+	Subject string // the Salesforce user that its requests act for
+	Setting string // the variable that names the subject, as PROXY_CLIENT_0_SUBJECT
 }
 
 // Run makes every check, reports each as it is done, and returns whether none
 // has failed. A run takes one grant, up to three more where the audience is
-// refused, and a few API calls.
+// refused, one for each of the first 20 other subjects of clients, and a few API
+// calls.
 func Run(ctx context.Context, cfg Config, report func(Result)) bool {
 	x := &examination{cfg: cfg, blocked: map[string]string{}}
 	ok := true
@@ -99,6 +114,7 @@ type examination struct {
 	blocked map[string]string // check that nothing can build on → the one that failed
 
 	login    *probe      // of the login host; nil before
+	org      *auth.Org   // that granted the token; nil before
 	token    *auth.Token // nil before
 	versions []string    // of the API, ascending
 }
@@ -124,11 +140,19 @@ func (x *examination) checks() []check {
 		{"exposure", nil, x.exposure},
 		{"admin port", nil, x.adminPort},
 	}
+	if len(x.otherSubjects()) > 0 {
+		checks = insertAfter(checks, "grant", check{"subjects", []string{"grant"}, x.subjects})
+	}
 	if x.cfg.NextKey.Source != "" {
-		next := check{"next key", []string{"configuration"}, func(context.Context) Result { return describeKey(x.cfg.NextKey) }}
-		checks = slices.Insert(checks, 2, next)
+		checks = insertAfter(checks, "key", check{"next key", []string{"configuration"}, x.nextKey})
 	}
 	return checks
+}
+
+// insertAfter returns checks with another one after the one of that name.
+func insertAfter(checks []check, name string, another check) []check {
+	at := slices.IndexFunc(checks, func(c check) bool { return c.name == name })
+	return slices.Insert(checks, at+1, another)
 }
 
 // try makes a check, unless one that it needs stands in the way.

@@ -10,58 +10,65 @@ import (
 	"github.com/sfproxy/sfproxy/auth"
 )
 
-// grant asks for a token as the proxy does. A refusal is explained, and where
-// it is about the audience, the others are tried: if one is accepted, the
-// checks that follow go on with its token.
+// grant asks for a token as the proxy does, with the next key where the first
+// does not serve. A refusal is explained, and where it is about the audience,
+// the others are tried: if one is accepted, the checks that follow go on with
+// its token.
 func (x *examination) grant(ctx context.Context) Result {
 	cfg := x.cfg.Org
-	cfg.Key, cfg.Transport = x.cfg.Key.Signer, x.cfg.Transport
-	token, err := grantWith(ctx, cfg, x.cfg.Subject)
-	if err == nil {
-		x.token = token
+	cfg.Key, cfg.NextKey, cfg.Transport = x.cfg.Key.Signer, x.cfg.NextKey.Signer, x.cfg.Transport
+	isNext := false
+	cfg.OnKey = func(e auth.KeyEvent) { isNext = e.Refusal == nil }
+	err := x.grantWith(ctx, cfg)
+	switch {
+	case err == nil && isNext:
+		return warning("%s got a token with the key of %s, since that of %s does not serve", x.cfg.Subject, x.cfg.NextKey.Source, x.cfg.Key.Source).
+			fix("put the next key in the place of the first: that ends the rotation")
+	case err == nil:
 		return passed("%s got a token with the consumer key %s", x.cfg.Subject, shortened(cfg.ConsumerKey))
 	}
-	if next := x.cfg.NextKey; auth.IsKeyRefusal(err) && next.Signer != nil {
-		cfg.Key = next.Signer
-		if x.token, _ = grantWith(ctx, cfg, x.cfg.Subject); x.token != nil {
-			return warning("the org refuses the key of %s, and takes that of %s", x.cfg.Key.Source, next.Source).
-				fix("put the next key in the place of the first: that ends the rotation")
-		}
-	}
-	entry, explained := auth.Explain(err)
-	if !explained {
-		return failed("%s", foreign(err.Error())).fix("see that what keeps the key can sign with it: the command, the token or its PIN")
-	}
-	r := failed("%s: %s", entry.Meaning, foreign(err.Error()))
-	switch entry.ID {
+	r, id := refused(err)
+	switch id {
 	case "user-not-approved":
-		return x.approvals(r.explained(entry))
+		return x.approvals(r, x.cfg.Subject)
 	case "audience-invalid":
 		if audience := x.findAudience(ctx, cfg); audience != "" {
-			r.usable = true
+			r.Remedies, r.usable = nil, true
 			return r.fix("set SF_AUDIENCE=" + audience + ", which the org accepts: the checks below go on with it")
 		}
 	}
-	return r.explained(entry)
+	return r
 }
 
-func grantWith(ctx context.Context, cfg auth.OrgConfig, subject string) (*auth.Token, error) {
+// grantWith asks for a token, and keeps it and the org that granted it.
+func (x *examination) grantWith(ctx context.Context, cfg auth.OrgConfig) error {
 	org, err := auth.NewOrg(cfg)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return org.Grant(ctx, subject)
+	token, err := org.Grant(ctx, x.cfg.Subject)
+	if err == nil {
+		x.org, x.token = org, token
+	}
+	return err
 }
 
-// findAudience tries the other audiences and returns the one that gets a token,
-// which it keeps.
+// refused explains why a grant gave no token, and returns the ID of the
+// catalogue's entry, "" if there is none.
+func refused(err error) (r Result, id string) {
+	entry, explained := auth.Explain(err)
+	if !explained {
+		return failed("%s", foreign(err.Error())).fix("see that what keeps the key can sign with it: the command, the token or its PIN"), ""
+	}
+	return failed("%s: %s", entry.Meaning, foreign(err.Error())).explained(entry), entry.ID
+}
+
+// findAudience tries the other audiences and returns the one that gets a token.
 func (x *examination) findAudience(ctx context.Context, cfg auth.OrgConfig) string {
 	tried := cmp.Or(cfg.Audience, auth.Audience(cfg.LoginURL))
 	for _, audience := range audiences(cfg.LoginURL, tried) {
 		cfg.Audience = audience
-		token, err := grantWith(ctx, cfg, x.cfg.Subject)
-		if err == nil {
-			x.token = token
+		if x.grantWith(ctx, cfg) == nil {
 			return audience
 		}
 	}
@@ -70,10 +77,10 @@ func (x *examination) findAudience(ctx context.Context, cfg auth.OrgConfig) stri
 
 // approvals fills in both ways to approve the user: the admin's, which the
 // catalogue has, and the user's own, by a URL that holds the consumer key.
-func (x *examination) approvals(r Result) Result {
+func (x *examination) approvals(r Result, subject string) Result {
 	for i, remedy := range r.Remedies {
 		if remedy.Cause == auth.SelfApproval {
-			r.Remedies[i].Fix = fmt.Sprintf("approve the app once in a browser, logged in as %s: %s", foreign(x.cfg.Subject), x.approvalURL())
+			r.Remedies[i].Fix = fmt.Sprintf("approve the app once in a browser, logged in as %s: %s", foreign(subject), x.approvalURL())
 			r.Remedies[i].Where = []string{
 				"The redirect_uri must be one of the app's callback URLs (another one: --callback URL); the page that it ends on does not matter.",
 				"The app must have the scope \"Perform requests at any time (refresh_token, offline_access)\".",

@@ -1,10 +1,18 @@
 package doctor
 
 import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"net"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/sfproxy/sfproxy/auth"
 )
 
 func TestKindOf(t *testing.T) {
@@ -62,5 +70,39 @@ func TestAudiences(t *testing.T) {
 		if got := audiences(login, tt.tried); !slices.Equal(got, tt.want) {
 			t.Errorf("audiences(%s, %s) = %q, want %q", tt.login, tt.tried, got, tt.want)
 		}
+	}
+}
+
+// TestGrantOfASilentHost: what takes the connection and says nothing is no
+// firewall and no wrong host, which cannot be reached at all.
+func TestGrantOfASilentHost(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := &url.URL{Scheme: "http", Host: silent.Addr().String()}
+	x := &examination{token: &auth.Token{InstanceURL: host}, cfg: Config{
+		Org:       auth.OrgConfig{LoginURL: host, ConsumerKey: "consumer"},
+		Subject:   "ada@example.com",
+		Key:       Key{Signer: key},
+		Transport: &http.Transport{},
+	}}
+	briefly := func(check func(context.Context) Result) Result {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		return check(ctx)
+	}
+	if r := briefly(x.instance); r.Status != Failed || !strings.Contains(r.Detail, "does not answer in time: ") {
+		t.Errorf("instance = %+v, want that it does not answer in time", r)
+	}
+	r := briefly(x.grant)
+	if r.Status != Failed || !strings.HasPrefix(r.Detail, "the login host does not answer in time: ") ||
+		len(r.Remedies) == 0 || !strings.Contains(r.Remedies[0].Fix, "https://status.salesforce.com") {
+		t.Errorf("grant = %+v, want that the host does not answer in time", r)
 	}
 }

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"crypto"
 	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
@@ -17,14 +16,30 @@ const dateLayout = "2006-01-02"
 
 func (x *examination) key(context.Context) Result { return describeKey(x.cfg.Key) }
 
+// nextKey reports on the key that is tried when the first does not serve. The
+// proxy does without one that it cannot use.
+func (x *examination) nextKey(context.Context) Result {
+	r := describeKey(x.cfg.NextKey)
+	if r.Status == Failed {
+		r.Status = Warning
+		r.Detail += "; it counts as none"
+	}
+	return r
+}
+
 // describeKey says what a private key is, and whether its certificate fits.
 func describeKey(k Key) Result {
 	if k.Signer == nil {
-		return failed("%s", foreign(k.Fault.Error())).
-			fix("give the RSA private key whose certificate is uploaded to the app, or make a new pair with sfproxy keygen")
+		r := failed("%s", printable(k.Fault.Error()))
+		if k.Unsuitable {
+			r = r.fix("give the RSA private key whose certificate is uploaded to the app, or make a new pair with sfproxy keygen")
+		}
+		return r
 	}
 	public, isRSA := k.Signer.Public().(*rsa.PublicKey)
 	switch {
+	case k.Signer.Public() == nil && k.CertificateFault != nil:
+		return describeCertificate(fmt.Sprintf("%s, from %s", k.Format, k.Source), nil, k)
 	case k.Signer.Public() == nil:
 		return passed("%s, from %s; its keeper does not tell the public key, so whether it fits shows in the grant", k.Format, k.Source)
 	case !isRSA:
@@ -36,38 +51,39 @@ func describeKey(k Key) Result {
 		about = append(about, k.Format)
 	}
 	about = append(about, "fingerprint "+k.Fingerprint, "from "+k.Source)
-	detail := strings.Join(about, ", ")
-	if len(k.Certificates) == 0 {
-		return passed("%s; no certificate beside it, so whether the uploaded one fits shows in the grant", detail)
-	}
-	certificate := certificateOf(public, k.Certificates)
-	if certificate == nil {
-		return failed("%s; the certificate beside it (%s) is another key's", detail, foreign(k.Certificates[0].Subject.String())).
-			fix("give the certificate that was made with this key, or the key of that certificate: the org would refuse the one for the other")
-	}
-	return expiry(detail, certificate, time.Now())
+	return describeCertificate(strings.Join(about, ", "), public, k)
 }
 
-// certificateOf returns the certificate that belongs to the key.
-func certificateOf(public *rsa.PublicKey, certificates []*x509.Certificate) *x509.Certificate {
-	for _, c := range certificates {
-		if certified, ok := c.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); ok && certified.Equal(public) {
-			return c
-		}
+// describeCertificate goes on with the certificate of a key. One that does not
+// fit keeps nobody from signing: which one counts is known to the org alone.
+func describeCertificate(detail string, public *rsa.PublicKey, k Key) Result {
+	switch {
+	case k.CertificateFault != nil:
+		return warning("%s; %s", detail, printable(k.CertificateFault.Error())).
+			fix("give the certificate that was made with this key: if the one that is uploaded to the app is another key's, the grant below is refused")
+	case k.Certificate == nil:
+		return passed("%s; no certificate in its file and no SF_JWT_CERT_FILE, so whether the uploaded one fits shows in the grant", detail)
 	}
-	return nil
+	whose := "its certificate fits"
+	if certified, ok := k.Certificate.PublicKey.(*rsa.PublicKey); !ok || !certified.Equal(public) {
+		whose = "the certificate given is the next key's"
+	}
+	return expiry(detail+"; "+whose, k.Certificate, time.Now())
 }
 
-// expiry reports when the key's certificate ends. Salesforce goes on accepting
-// a key whose certificate has ended, so that is a warning at most.
+// expiry reports when a certificate is good. Salesforce goes on accepting a key
+// whose certificate has ended, so that is a warning at most.
 func expiry(detail string, c *x509.Certificate, now time.Time) Result {
 	end := c.NotAfter.UTC().Format(dateLayout)
 	const renew = "make a new pair with sfproxy keygen and upload its certificate: Salesforce goes on with an expired one, but audits and other tools do not"
 	switch {
+	case now.Before(c.NotBefore):
+		return warning("%s, and is not good before %s", detail, c.NotBefore.UTC().Format(dateLayout)).
+			fix("see that this machine's clock is set (NTP), or give a certificate that is good from today on: audits and other tools refuse one before its time")
 	case now.After(c.NotAfter):
-		return warning("%s; its certificate fits, and expired on %s", detail, end).fix(renew)
+		return warning("%s, and expired on %s", detail, end).fix(renew)
 	case now.Add(expiryWarning).After(c.NotAfter):
-		return warning("%s; its certificate fits, and expires on %s", detail, end).fix(renew)
+		return warning("%s, and expires on %s", detail, end).fix(renew)
 	}
-	return passed("%s; its certificate fits, until %s", detail, end)
+	return passed("%s, until %s", detail, end)
 }

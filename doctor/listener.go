@@ -5,13 +5,10 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
-	"net/http"
 	"strings"
 	"syscall"
 	"time"
@@ -51,58 +48,26 @@ func (x *examination) listener(ctx context.Context) Result {
 		return failed("the certificate of PROXY_TLS_CERT_FILE expired on %s, so apps refuse the connection", leaf.NotAfter.UTC().Format(dateLayout)).
 			fix("give PROXY_TLS_CERT_FILE a new certificate (sfproxy keygen --tls makes one)")
 	}
-	return port("PROXY_LISTEN", l.Address, func() string {
-		if !isProxy(ctx, l.Address, l.TLS != nil) {
-			return ""
+	return port("PROXY_LISTEN", l.Address, func() condition {
+		// The admin port first: the proxy would log a warning of each knock.
+		if c := running(ctx, l.AdminAddress); c.state != "" {
+			return c
 		}
-		return cmp.Or(running(ctx, l.AdminAddress), "it answers")
+		if isProxy(ctx, l.Address, l.TLS != nil) || l.mutual() && demandsCertificate(ctx, l.Address) {
+			return condition{state: "it answers"}
+		}
+		return condition{}
 	})
 }
 
-// isProxy reports whether an sfproxy answers at address. The request holds
-// nothing secret, so the certificate does not matter.
-func isProxy(ctx context.Context, address string, secure bool) bool {
-	scheme := "http"
-	if secure {
-		scheme = "https"
-	}
-	resp, err := knock(ctx, scheme+"://"+reachable(address)+"/")
-	if err != nil {
-		return false
-	}
-	resp.Body.Close()
-	return resp.Header.Get("X-SFProxy-Error") != ""
+// mutual reports whether clients have to show a certificate.
+func (l *Listener) mutual() bool {
+	return l.TLS != nil && l.TLS.ClientAuth == tls.RequireAndVerifyClientCert
 }
 
-// knock asks for a page of what may run on this machine already.
-func knock(ctx context.Context, url string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	transport := &http.Transport{
-		DisableKeepAlives:     true,
-		ResponseHeaderTimeout: 3 * time.Second,
-		TLSHandshakeTimeout:   3 * time.Second,
-		DialContext:           (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
-		TLSClientConfig:       &tls.Config{InsecureSkipVerify: true},
-	}
-	return transport.RoundTrip(req)
-}
-
-// reachable returns an address to connect to: one that stands for every
-// interface is reached by loopback.
-func reachable(address string) string {
-	host, port, _ := net.SplitHostPort(address)
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return net.JoinHostPort(host, port)
-}
-
-// port says whether the setting's address is free. If it is not, state tells how
-// the sfproxy is that runs there, or nothing if none does.
-func port(setting, address string, state func() string) Result {
+// port says whether the setting's address is free. If it is not, neighbour tells
+// how the sfproxy is that runs there.
+func port(setting, address string, neighbour func() condition) Result {
 	where := fmt.Sprintf("%s=%s", setting, place(address))
 	listener, err := net.Listen("tcp", address)
 	if err == nil {
@@ -111,8 +76,8 @@ func port(setting, address string, state func() string) Result {
 	}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		if s := state(); s != "" {
-			return passed("%s; sfproxy runs there: %s", where, s)
+		if c := neighbour(); c.state != "" {
+			return c.result(where)
 		}
 		return failed("%s: another program has the port", where).
 			fix("end that program (ss -ltnp shows it), or set " + setting + " to another port")
@@ -124,30 +89,6 @@ func port(setting, address string, state func() string) Result {
 	return failed("%s: %s", where, foreign(err.Error())).fix("set " + setting + " to host:port")
 }
 
-// running asks the admin port of a proxy that may run already; the answer is
-// empty if none does.
-func running(ctx context.Context, admin string) string {
-	if admin == "" {
-		return ""
-	}
-	resp, err := knock(ctx, "http://"+reachable(admin)+"/readyz")
-	if err != nil {
-		return ""
-	}
-	defer resp.Body.Close()
-	var ready struct {
-		Ready  *bool  `json:"ready"`
-		Reason string `json:"reason"`
-	}
-	switch err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&ready); {
-	case err != nil || ready.Ready == nil:
-		return ""
-	case *ready.Ready:
-		return "it is ready"
-	}
-	return "it is not ready: " + foreign(ready.Reason)
-}
-
 // exposure says what of the org is open to whom.
 func (x *examination) exposure(context.Context) Result {
 	l := x.cfg.Listener
@@ -156,10 +97,13 @@ func (x *examination) exposure(context.Context) Result {
 	}
 	who := "whoever reaches the port, without a credential"
 	if n := len(l.Clients); n > 0 {
-		who = fmt.Sprintf("%s (%s)", count(n, "client"), foreign(strings.Join(l.Clients, ", ")))
+		var names []string
+		for _, c := range l.Clients {
+			names = append(names, c.Name)
+		}
+		who = fmt.Sprintf("%s (%s)", count(n, "client"), foreign(strings.Join(names, ", ")))
 	}
-	mutual := l.TLS != nil && l.TLS.ClientAuth == tls.RequireAndVerifyClientCert
-	if mutual {
+	if l.mutual() {
 		who += " with a client certificate"
 	}
 	what := "the API paths"
@@ -171,9 +115,9 @@ func (x *examination) exposure(context.Context) Result {
 	if isLoopback(l.Address) {
 		return r
 	}
-	if len(l.Clients) == 0 && !mutual {
+	if len(l.Clients) == 0 && !l.mutual() {
 		r.Status = Warning
-		r = r.fix("give each app an API key (PROXY_CLIENT_0_NAME, PROXY_CLIENT_0_API_KEY): as it is, everybody in the network acts as " + x.cfg.Subject)
+		r = r.fix("give each app an API key (PROXY_CLIENT_0_NAME, PROXY_CLIENT_0_API_KEY): as it is, everybody in the network acts as " + cmp.Or(x.cfg.Subject, "the user of SF_USERNAME"))
 	}
 	if l.TLS == nil {
 		r.Status = Warning
@@ -210,7 +154,11 @@ func (x *examination) adminPort(ctx context.Context) Result {
 	case l.AdminAddress == "":
 		return skipped("PROXY_ADMIN_LISTEN is off: neither health checks nor metrics")
 	}
-	r := port("PROXY_ADMIN_LISTEN", l.AdminAddress, func() string { return running(ctx, l.AdminAddress) })
+	r := port("PROXY_ADMIN_LISTEN", l.AdminAddress, func() condition {
+		c := running(ctx, l.AdminAddress)
+		c.remedy = "" // it stands under the listener
+		return c
+	})
 	if r.Status == OK && !isLoopback(l.AdminAddress) {
 		r.Status = Warning
 		r = r.fix("see that only your monitoring reaches it: it asks for no credential and names users, hosts and errors")

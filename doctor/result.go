@@ -97,14 +97,19 @@ func count(n int, thing string) string {
 // foreign makes text from elsewhere fit to print: one line of at most 200
 // characters, all of them printable.
 func foreign(s string) string {
-	s = strings.Map(func(r rune) rune {
+	s = printable(s)
+	if r := []rune(s); len(r) > 200 {
+		return string(r[:200]) + "…"
+	}
+	return s
+}
+
+// printable makes text fit to print: one line of printable characters.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
 		}
 		return ' '
 	}, strings.ToValidUTF8(s, " "))
-	if r := []rune(s); len(r) > 200 {
-		return string(r[:200]) + "…"
-	}
-	return s
 }

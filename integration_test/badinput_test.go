@@ -146,7 +146,13 @@ func TestPortTaken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			env := with(org.env, "PROXY_LISTEN=127.0.0.1:0", "PROXY_ADMIN_LISTEN=127.0.0.1:0", name+"="+taken.Addr().String())
 			got := run(t, env)
-			got.check(t, 1, "sfproxy: "+name+": cannot listen on "+taken.Addr().String(), "address already in use")
+			got.check(t, 1, "sfproxy: "+name+": cannot listen on "+taken.Addr().String(), "address already in use", "another program has the port", "set "+name+" to another port")
+		})
+	}
+	for _, flag := range []string{"--listen", "--instance-listen", "--control-listen"} {
+		t.Run("devorg "+flag, func(t *testing.T) {
+			args := []string{"devorg", "--dir", t.TempDir(), "--listen", "127.0.0.1:0", "--instance-listen", "127.0.0.1:0", flag, taken.Addr().String()}
+			run(t, nil, args...).check(t, 1, "sfproxy: "+flag+": listen tcp "+taken.Addr().String(), "set "+flag+" to another port")
 		})
 	}
 }

@@ -16,9 +16,11 @@ import (
 
 func TestVersion(t *testing.T) {
 	t.Parallel()
-	got := run(t, nil, "version")
-	if want := regexp.MustCompile(`^sfproxy \S+ \(go1\.\d+\S*, \w+/\w+\)\n$`); got.status != 0 || !want.MatchString(got.stdout) || got.stderr != "" {
-		t.Errorf("version = %+v, want %s", got, want)
+	want := regexp.MustCompile(`^sfproxy \S+ \(go1\.\d+\S*, \w+/\w+\)\n$`)
+	for _, arg := range []string{"version", "--version"} {
+		if got := run(t, nil, arg); got.status != 0 || !want.MatchString(got.stdout) || got.stderr != "" {
+			t.Errorf("%s = %+v, want %s", arg, got, want)
+		}
 	}
 }
 
@@ -31,7 +33,7 @@ func TestHelp(t *testing.T) {
 		args           string
 		names, omitted []string
 	}{
-		{"--help", []string{"serve", "demo", "devorg", "token", "doctor", "keygen", "health", "version", org, client, log}, nil},
+		{"--help", []string{"serve", "demo", "devorg", "token", "doctor", "keygen", "health", "policy", "version", org, client, log}, nil},
 		{"serve --help", []string{org, client, log}, nil},
 		{"demo --help", []string{client, log}, []string{org}},
 		{"token --help", []string{org, log}, []string{client}},
@@ -39,6 +41,7 @@ func TestHelp(t *testing.T) {
 		{"health --help", []string{"PROXY_ADMIN_LISTEN"}, nil},
 		{"keygen --help", []string{"--csr", "--passphrase-file", "--tls"}, []string{org, client, log}},
 		{"devorg --help", []string{"--listen", "--tls", "--dir"}, []string{org, client, log}},
+		{"policy explain --help", []string{"--body", org, client}, nil},
 		{"version --help", nil, []string{org, client, log}},
 	} {
 		t.Run(test.args, func(t *testing.T) {
@@ -107,7 +110,7 @@ func TestDevorg(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			args := append([]string{"devorg", "--listen", "127.0.0.1:0", "--instance-listen", "127.0.0.1:0", "--dir", dir, "--verbose"}, flags...)
+			args := append([]string{"devorg", "--listen", "127.0.0.1:0", "--instance-listen", "127.0.0.1:0", "--control-listen", "127.0.0.1:0", "--dir", dir, "--verbose"}, flags...)
 			modes := map[string]fs.FileMode{"server.key": 0o600, "server.crt": 0o644}
 			last := "SF_JWT_KEY_FILE"
 			if flags != nil {
@@ -128,6 +131,10 @@ func TestDevorg(t *testing.T) {
 				t.Errorf("answer through the proxy = %d %s, want 200", a.status, a.body)
 			}
 			o.Log.waitFor(t, `"msg":"request","method":"GET","path":"`+echoPath+`"`)
+			control := o.Log.waitFor(t, `"control_url":"([^"]+)"`)[1]
+			if a := get(t, control+"/"); a.status != http.StatusOK || !strings.Contains(string(a.body), "POST /expire ") {
+				t.Errorf("the controls' list = %d %s", a.status, a.body)
+			}
 
 			key, err := os.ReadFile(filepath.Join(dir, "server.key"))
 			if err != nil {

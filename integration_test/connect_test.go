@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 
@@ -42,6 +43,22 @@ func TestCompanyProxy(t *testing.T) {
 	if connected[login] == 0 || connected[instance] == 0 {
 		t.Errorf("connections through the company's proxy = %v, want some to both hosts", connected)
 	}
+}
+
+// TestCompanyProxyRefuses: what stands in the way is named wherever a person
+// looks.
+func TestCompanyProxyRefuses(t *testing.T) {
+	t.Parallel()
+	company := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusProxyAuthRequired)
+	}))
+	t.Cleanup(company.Close)
+	env := append(startOrg(t, devorg.Config{}).env, "SF_LOGIN_URL=https://acme.my.salesforce.com", "HTTPS_PROXY="+company.URL)
+	const status, hint = "answered 407 Proxy Authentication Required", "the company proxy in HTTPS_PROXY cannot be reached or refuses"
+	if got := run(t, env, "token"); got.status != 1 || !strings.Contains(got.stderr, status) || !strings.Contains(got.stderr, hint) {
+		t.Errorf("sfproxy token = %d, %s; want 1, %q and %q", got.status, got.stderr, status, hint)
+	}
+	startProxy(t, env).Log.waitFor(t, `"msg":"grant failed, trying again".*`+status+`.*"hint":"`+hint)
 }
 
 // tunnel joins the connection of a CONNECT request with one to address.

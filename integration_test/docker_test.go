@@ -34,6 +34,7 @@ func TestDocker(t *testing.T) {
 	t.Run("image", func(t *testing.T) { testImage(t, image) })
 	t.Run("demo", func(t *testing.T) { testComposeDemo(t, image) })
 	t.Run("own org", func(t *testing.T) { testComposeOrg(t, image) })
+	t.Run("memory limit", func(t *testing.T) { testMemoryLimit(t, image) })
 }
 
 // needDocker leaves the test out unless there is an engine to run containers
@@ -178,6 +179,38 @@ func testComposeOrg(t *testing.T, image string) {
 	// A secret is a file in the container, not a variable.
 	if out := docker(t, "inspect", "-f", "{{.Config.Env}}", c.container("proxy-org")); strings.Contains(out, "PRIVATE KEY") {
 		t.Errorf("the key is in the container's environment: %s", out)
+	}
+}
+
+// testMemoryLimit has bodies kept for a replay fill most of a container's
+// memory: the kernel kills the proxy unless its heap keeps to the limit.
+func testMemoryLimit(t *testing.T, image string) {
+	t.Parallel()
+	c := newCompose(t, image, nil, `
+services:
+  proxy:
+    environment:
+      PROXY_REPLAY_BUFFER: 8MiB
+    mem_limit: 64m
+    memswap_limit: 64m
+`)
+	c.run("up", "-d")
+	c.waitHealthy("devorg", "proxy")
+	proxy := &process{URL: c.url("proxy", 8080)}
+	t.Run("load", func(t *testing.T) {
+		for range 3 {
+			t.Run("upload", func(t *testing.T) {
+				t.Parallel()
+				upload(t, proxy, 7<<20, true)
+			})
+		}
+	})
+	if state := docker(t, "inspect", "-f", "{{.State.Status}} {{.State.OOMKilled}} {{.RestartCount}}", c.container("proxy")); state != "running false 0" {
+		t.Errorf("the proxy's state, killed for its memory, restarts = %s, want running false 0", state)
+	}
+	logs, err := c.command("logs", "--no-color", "proxy").CombinedOutput()
+	if err != nil || !strings.Contains(string(logs), `"limit_bytes":67108864,"target_bytes":50331648`) {
+		t.Errorf("the log does not tell of a limit of 64 MiB and a target of 48 (%v):\n%s", err, logs)
 	}
 }
 

@@ -3,10 +3,13 @@ package integration_test
 import (
 	"bytes"
 	"cmp"
+	"crypto/rsa"
 	"crypto/tls"
+	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -15,7 +18,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -89,7 +94,7 @@ func checkSecrets(t *testing.T, text string) {
 
 // variable are the parts that differ from run to run.
 var variable = []struct{ pattern, name string }{
-	{`\d{4}-\d\d-\d\d`, "DATE"},
+	{`\d{4}-\d\d-\d\d(T[0-9:]+Z)?`, "DATE"},
 	{`fingerprint [0-9a-f]{16}`, "fingerprint FINGERPRINT"},
 	{`(127\.0\.0\.\d|localhost|\.com):\d{4,5}`, "$1:PORT"},
 	{`(127\.0\.0\.\d|localhost)%3A\d{4,5}`, "$1%3APORT"},
@@ -196,12 +201,18 @@ func ailments(t *testing.T) []ailment {
 	other := newAuthority(t, pkix.Name{CommonName: "other"})
 	stale, staleKey := other.issue(t, "127.0.0.1", time.Now().AddDate(0, 0, -3))
 	staleHost := serveTLS(t, stale, staleKey)
+	good, goodKey := other.issue(t, "127.0.0.1", time.Now().AddDate(0, 0, 3))
 	plain := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(plain.Close)
 	strict := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "log in first", http.StatusProxyAuthRequired)
 	}))
 	t.Cleanup(strict.Close)
+	next := newKey(2048)
+	certify := func(key *rsa.PrivateKey, from, to time.Time) string {
+		return "SF_JWT_CERT_FILE=" + file("server.crt", other.sign(t, &x509.Certificate{SerialNumber: big.NewInt(3), NotBefore: from, NotAfter: to}, &key.PublicKey))
+	}
+	now := time.Now()
 	const jwt = "eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl"
 	return []ailment{
 		// What the org judges for itself.
@@ -221,6 +232,7 @@ func ailments(t *testing.T) []ailment {
 		{name: "name-not-found", set: []string{"SF_LOGIN_URL=https://acme.my.salesforce.invalid"}, status: 1, want: "✗ DNS"},
 		{name: "no-connection", set: []string{"SF_LOGIN_URL=http://" + closedPort(t)}, status: 1, want: "✗ TCP"},
 		{name: "company-proxy", set: []string{"SF_LOGIN_URL=https://acme.my.salesforce.com", "HTTPS_PROXY=" + strict.URL}, status: 1, want: "407"},
+		{name: "company-proxy-unreadable", set: []string{"HTTPS_PROXY=http://user:50%" + passphrase + "@" + closedPort(t)}, status: 0, want: "HTTPS_PROXY cannot be read"},
 		{name: "company-proxy-absent", set: []string{"SF_LOGIN_URL=https://acme.my.salesforce.com", "HTTPS_PROXY=http://user:" + passphrase + "@" + closedPort(t)}, status: 1, want: "HTTPS_PROXY"},
 		{name: "certificate-expired", set: []string{"SF_LOGIN_URL=" + staleHost, "SF_CA_FILE=" + file("ca.crt", other.pem)}, status: 1, want: "set its clock"},
 		{name: "certificate-not-trusted", cfg: devorg.Config{TLS: true}, set: []string{"SF_CA_FILE="}, status: 1, want: `issued by "devorg authority"`},
@@ -228,13 +240,25 @@ func ailments(t *testing.T) []ailment {
 
 		// Configuration and key.
 		{name: "configuration", set: []string{"SF_CLIENT_ID=", "SF_TOKEN_TTL=soon", "PROXY_LISTEN=nowhere"}, status: 2, want: "✗ configuration   3 faults"},
+		{name: "configuration-of-the-org", set: []string{"SF_CLIENT_ID="}, status: 2, want: "✓ exposure        the API paths, by HTTP, to 1 client (billing)"},
 		{name: "configuration-of-clients", set: []string{"PROXY_LISTEN=nowhere"}, status: 2, want: "✓ grant"},
 		{name: "configuration-unknown", set: []string{"SF_AUDIENC=https://login.salesforce.com"}, status: 0, want: "SF_AUDIENC"},
 		{name: "key-passphrase", set: []string{"SF_JWT_KEY_FILE=" + file("server.key", encryptedKey(t)), "SF_JWT_KEY_PASSPHRASE=" + passphrase + "-not"}, status: 1, want: "✗ key"},
-		{name: "key-of-another-certificate", set: []string{"SF_JWT_CERT_FILE=" + file("server.crt", other.pem)}, status: 1, want: "is another key's"},
+		{name: "key-unsuitable", set: []string{"SF_JWT_KEY_FILE=" + file("server.crt", certificatePEM(t))}, status: 1, want: "→ give the RSA private key"},
+		{name: "key-too-short", set: []string{"SF_JWT_KEY_FILE=" + file("server.key", keyPEM(t, newKey(1024)))}, status: 1, want: "→ give the RSA private key"},
+		{name: "key-command-missing", set: []string{"SF_JWT_KEY_FILE=", "SF_JWT_SIGNER_COMMAND=/nowhere/sign"}, status: 1, want: "✗ key"},
+		{name: "key-of-another-certificate", set: []string{"SF_JWT_CERT_FILE=" + file("server.crt", other.pem)}, status: 0, want: "✓ grant"},
+		{name: "key-certificate-unreadable", set: []string{"SF_JWT_CERT_FILE=" + file("server.crt", []byte("nothing"))}, status: 0, want: "✓ grant"},
+		{name: "key-command-certificate-unreadable", set: []string{"SF_JWT_KEY_FILE=", "SF_JWT_SIGNER_COMMAND=/bin/false", "SF_JWT_CERT_FILE=/nowhere/server.crt"}, status: 1, want: "! key"},
+		{name: "key-certificate-early", set: []string{certify(testKey(), now.AddDate(0, 0, 2), now.AddDate(1, 0, 0))}, status: 0, want: "is not good before"},
+		{name: "key-certificate-of-the-next", set: []string{certify(next, now, now.AddDate(1, 0, 0)), "SF_JWT_KEY_FILE_NEXT=" + file("next.key", keyPEM(t, next))}, status: 0,
+			want: "the certificate given is the next key's, until "},
+		{name: "next-key-unusable", set: []string{"SF_JWT_KEY_FILE_NEXT=" + file("next.key", encryptedKey(t))}, status: 0, want: "it counts as none"},
 		{name: "key-certificate-expired", set: []string{"SF_JWT_CERT_FILE=" + file("server.crt", certificatePEM(t))}, status: 0, want: "and expired on"},
 		{name: "next-key-taken", set: []string{"SF_JWT_KEY_FILE=" + file("other.key", keyPEM(t, newKey(2048))), "SF_JWT_KEY_FILE_NEXT=" + file("next.key", keyPEM(t, testKey()))}, status: 0,
 			want: "✓ next key        RSA, 2048 bits"},
+		{name: "next-key-signs", set: []string{"SF_JWT_KEY_FILE=", "SF_JWT_SIGNER_COMMAND=/bin/false", "SF_JWT_KEY_FILE_NEXT=" + file("next.key", keyPEM(t, testKey()))}, status: 0,
+			want: "since that of SF_JWT_SIGNER_COMMAND does not serve"},
 
 		// The clock, the token and the org.
 		{name: "clock-behind", prepare: func(o *org) { o.SetClockOffset(time.Hour) }, status: 0, want: "behind the login host's; sfproxy corrects"},
@@ -249,6 +273,8 @@ func ailments(t *testing.T) []ailment {
 		{name: "instance-away", prepare: func(o *org) { o.SetInstanceURLInGrants("http://" + closedPort(t)) }, status: 1, want: "✗ instance"},
 		{name: "version-too-high", set: []string{"SF_MIN_API_VERSION=99.0"}, status: 1, want: "SF_MIN_API_VERSION=99.0 is none of them"},
 		{name: "version-retired", set: []string{"SF_MIN_API_VERSION=21.0"}, status: 1, want: "SF_MIN_API_VERSION=21.0 is none of them"},
+		{name: "subjects", cfg: devorg.Config{Users: []string{subject, "etl@example.com"}}, set: acting("etl@example.com", "stranger@example.com", subject, "stranger@example.com", "ghost@example.com"), status: 1,
+			want: "check PROXY_CLIENT_2_SUBJECT"},
 		{name: "limits-low", prepare: func(o *org) {
 			o.FailPath("/services/data/v67.0/limits", devorg.Fault{Status: 200, Body: `{"DailyApiRequests":{"Max":15000,"Remaining":1499}}`})
 		}, status: 0, want: "1499 left"},
@@ -256,6 +282,8 @@ func ailments(t *testing.T) []ailment {
 		// The proxy's own port.
 		{name: "exposed", set: []string{"PROXY_LISTEN=0.0.0.0:0"}, status: 0, want: "pass in the clear"},
 		{name: "port-taken", set: []string{"PROXY_LISTEN=" + strings.TrimPrefix(plain.URL, "http://")}, status: 1, want: "another program has the port"},
+		{name: "port-taken-by-tls", set: []string{"PROXY_LISTEN=" + strings.TrimPrefix(staleHost, "https://"), "PROXY_TLS_CERT_FILE=" + file("other.crt", good),
+			"PROXY_TLS_KEY_FILE=" + file("good.key", goodKey), "PROXY_TLS_CLIENT_CA_FILE=" + file("ca.crt", other.pem)}, status: 1, want: "another program has the port"},
 		{name: "listener-certificate-expired", set: []string{"PROXY_TLS_CERT_FILE=" + file("stale.crt", stale), "PROXY_TLS_KEY_FILE=" + file("stale.key", staleKey)}, status: 1, want: "expired on"},
 		{name: "listener-tls", set: []string{"PROXY_TLS_CERT_FILE=" + file("other.crt", other.pem), "PROXY_TLS_KEY_FILE=" + file("stale.key", staleKey)}, status: 1, want: "✗ listener"},
 		{name: "address-elsewhere", set: []string{"PROXY_LISTEN=192.0.2.1:8080"}, status: 1, want: "no such address"},
@@ -281,6 +309,7 @@ func TestDoctorFindsTheFault(t *testing.T) {
 		})
 	}
 	covered["certificate-for-another-host"] = true // TestDoctorOfATLSInspection
+	covered["no-answer"] = true                    // the doctor's own tests, since it takes its time
 	for _, e := range auth.Failures() {
 		if !covered[e.ID] {
 			t.Errorf("no set-up has the fault %s", e.ID)
@@ -375,11 +404,12 @@ func TestDoctorOfAMyDomain(t *testing.T) {
 	t.Parallel()
 	const host = "acme--dev.sandbox.my.salesforce.com"
 	login, instance := freeAddress(t), freeAddress(t)
+	var strict atomic.Bool
 	company := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.Host {
-		case host + ":443":
+		switch {
+		case r.Host == host+":443":
 			tunnel(w, login)
-		case "acme--dev.sandbox.my.salesforce.com:8443":
+		case r.Host == host+":8443" && !strict.Load():
 			tunnel(w, instance)
 		default:
 			http.Error(w, "not through here", http.StatusForbidden)
@@ -395,6 +425,41 @@ func TestDoctorOfAMyDomain(t *testing.T) {
 		t.Errorf("the doctor says\n%s\nwant %q in it", out, want)
 	}
 	golden(t, "sandbox-with-productions-audience", attention(out))
+	strict.Store(true)
+	out = examine(t, env, 1)
+	if want := "cannot be reached, since the company proxy in HTTPS_PROXY cannot be reached or refuses"; !strings.Contains(out, want) {
+		t.Errorf("the doctor says\n%s\nwant %q in it", out, want)
+	}
+	golden(t, "company-proxy-refuses-instance", attention(out))
+}
+
+// acting returns the variables of clients, from number 1 on, that act for the
+// users.
+func acting(users ...string) []string {
+	var set []string
+	for i, user := range users {
+		client := fmt.Sprintf("PROXY_CLIENT_%d_", i+1)
+		set = append(set, fmt.Sprintf("%sNAME=app-%d", client, i+1), client+"API_KEY="+newAPIKey(), client+"SUBJECT="+user)
+	}
+	return set
+}
+
+// TestDoctorTriesSomeSubjects: a grant is a login, so not all of a crowd are
+// tried, and those who are, once.
+func TestDoctorTriesSomeSubjects(t *testing.T) {
+	t.Parallel()
+	var users []string
+	for i := range 22 {
+		users = append(users, fmt.Sprintf("user-%d@example.com", i))
+	}
+	org := startOrg(t, devorg.Config{Users: append([]string{subject}, users...)})
+	out := examine(t, with(org.env, acting(append(users, users...)...)...), 0)
+	if want := "✓ subjects        tokens for the first 20 of 22 other users of clients\n"; !strings.Contains(out, want) {
+		t.Errorf("the doctor says\n%s\nwant %q in it", out, want)
+	}
+	if got := org.Stats().Grants; got != 2*21 {
+		t.Errorf("two runs took %d grants, want 42", got)
+	}
 }
 
 // TestDoctorBesideTheProxy finds the port taken by the proxy itself, which is
@@ -407,14 +472,63 @@ func TestDoctorBesideTheProxy(t *testing.T) {
 	well := startOrg(t, devorg.Config{})
 	p := startProxy(t, well.env)
 	p.waitReady(t)
-	if out := examine(t, beside(well, p), 0); strings.Count(out, "sfproxy runs there: it is ready") != 2 {
+	if out := examine(t, beside(well, p), 0); strings.Count(out, "sfproxy runs there: it is ready\n") != 2 {
 		t.Errorf("beside a proxy that is ready the doctor says\n%s", out)
+	}
+	well.RevokeTokens()
+	well.FailGrants(-1, devorg.OAuthFault("inactive_user", "user is inactive"))
+	if a := get(t, p.URL+"/services/data/v60.0/"); a.status != http.StatusBadGateway {
+		t.Errorf("without a token the proxy answers %d, want 502", a.status)
+	}
+	golden(t, "beside-a-proxy-without-a-token", attention(examine(t, beside(well, p), 1)))
+	p.stop(t)
+	if warned := strings.Count(p.Log.String(), `"msg":"request refused"`); warned != 0 {
+		t.Errorf("the doctor's questions left %d warnings in the log of the proxy:\n%s", warned, p.Log)
 	}
 	ill := startOrg(t, devorg.Config{})
 	ill.FailGrants(-1, devorg.OAuthFault("inactive_user", "user is inactive"))
 	p = startProxy(t, ill.env)
 	p.Log.waitFor(t, `"msg":"no token granted"`)
 	golden(t, "beside-the-proxy", examine(t, beside(ill, p), 1))
+}
+
+// TestDoctorBesideAProxyForCertificates has no certificate of a client's to
+// show, and knows the proxy all the same.
+func TestDoctorBesideAProxyForCertificates(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t, pkix.Name{CommonName: "clients"})
+	certificate, key := ca.issue(t, "127.0.0.1", time.Now().AddDate(0, 0, 3))
+	env := with(startOrg(t, devorg.Config{}).env, "PROXY_TLS_CERT_FILE="+writeFile(t, "tls.crt", certificate), "PROXY_TLS_KEY_FILE="+writeFile(t, "tls.key", key),
+		"PROXY_TLS_CLIENT_CA_FILE="+writeFile(t, "clients.crt", ca.pem))
+	p := startProxy(t, env)
+	p.waitReady(t)
+	env = with(env, "PROXY_LISTEN="+strings.TrimPrefix(p.URL, "https://"))
+	if out := examine(t, env, 0); !strings.Contains(out, "sfproxy runs there: it answers") {
+		t.Errorf("without the admin port the doctor says\n%s", out)
+	}
+	env = with(env, "PROXY_ADMIN_LISTEN="+strings.TrimPrefix(p.Admin, "http://"))
+	if out := examine(t, env, 0); strings.Count(out, "sfproxy runs there: it is ready") != 2 {
+		t.Errorf("with the admin port the doctor says\n%s", out)
+	}
+}
+
+// TestDoctorHasNoOrphans: each golden file is that of a set-up.
+func TestDoctorHasNoOrphans(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/doctor/*.txt")
+	source, unread := os.ReadFile("doctor_test.go")
+	if err != nil || unread != nil || len(files) == 0 {
+		t.Fatal(err, unread, len(files))
+	}
+	used := string(source)
+	for _, e := range slices.Concat(auth.Refusals(), doctor.APIErrors()) {
+		used += strconv.Quote(e.ID)
+	}
+	for _, file := range files {
+		if name := strings.TrimSuffix(filepath.Base(file), ".txt"); !strings.Contains(used, strconv.Quote(name)) {
+			t.Errorf("%s belongs to no test", file)
+		}
+	}
 }
 
 func TestDoctorUsage(t *testing.T) {

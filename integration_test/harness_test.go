@@ -218,7 +218,13 @@ func (l *lines) follow(r io.Reader) {
 // ports unless env says otherwise, and waits until it listens.
 func startProxy(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	p := start(t, append([]string{"PROXY_LISTEN=127.0.0.1:0", "PROXY_ADMIN_LISTEN=127.0.0.1:0", "LOG_FORMAT=json"}, env...), args...)
+	return startProxyOf(t, binary, env, args...)
+}
+
+// startProxyOf is startProxy with another build.
+func startProxyOf(t *testing.T, program string, env []string, args ...string) *process {
+	t.Helper()
+	p := startOf(t, program, append([]string{"PROXY_LISTEN=127.0.0.1:0", "PROXY_ADMIN_LISTEN=127.0.0.1:0", "LOG_FORMAT=json"}, env...), args...)
 	scheme := "http://"
 	if slices.ContainsFunc(env, func(v string) bool { return strings.HasPrefix(v, "PROXY_TLS_CERT_FILE=") }) {
 		scheme = "https://"
@@ -233,7 +239,12 @@ func startProxy(t *testing.T, env []string, args ...string) *process {
 // start runs sfproxy with exactly the environment env until the test ends.
 func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(binary, args...), exited: make(chan struct{}),
+	return startOf(t, binary, env, args...)
+}
+
+func startOf(t *testing.T, program string, env []string, args ...string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(program, args...), exited: make(chan struct{}),
 		Stdout: newLines(&transcripts), Log: newLines(&transcripts)}
 	p.cmd.Env = append([]string{}, env...) // not nil, which would be our own
 	stdout, err := p.cmd.StdoutPipe()

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -179,7 +180,11 @@ func TestKeygenExports(t *testing.T) {
 		}
 	}
 
-	keygen(t, dir, "--csr", "--force", "--cn", "etl")
+	run(t, nil, "keygen", "--dir", dir, "--csr").check(t, 2, "server.crt exists already and would not belong to the new key")
+	output = keygen(t, dir, "--csr", "--force", "--cn", "etl")
+	if _, err := os.Lstat(filepath.Join(dir, "server.crt")); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(output, "removed: server.crt") {
+		t.Errorf("the certificate of the earlier key: %v, output = %q; want it gone, and said so", err, output)
+	}
 	request := mustCommand(t, "openssl", "req", "-in", filepath.Join(dir, "server.csr"), "-verify", "-noout", "-subject", "-pubkey")
 	public := mustCommand(t, "openssl", "pkey", "-in", filepath.Join(dir, "server.key"), "-pubout")
 	if !strings.Contains(request, "verify OK") || !strings.Contains(request, "CN = etl") || !strings.Contains(request, public) {
@@ -227,6 +232,51 @@ func TestKeygenLeavesFilesAlone(t *testing.T) {
 	}
 }
 
+// A service that runs as another user reads the new key as it read the old one.
+func TestKeygenForceKeepsOwnerAndLinks(t *testing.T) {
+	dir, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "kept.key")
+	if err := os.WriteFile(elsewhere, []byte("old"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	const user, group = 1234, 1235
+	owned := os.Geteuid() == 0 // who else may give files away
+	if owned {
+		if err := os.Chown(elsewhere, user, group); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := filepath.Join(dir, "server.key")
+	if err := os.Symlink(elsewhere, link); err != nil {
+		t.Fatal(err)
+	}
+	keygen(t, dir, "--force")
+	info, err := os.Stat(elsewhere)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if content, _ := os.ReadFile(elsewhere); !strings.Contains(string(content), "PRIVATE KEY") || info.Mode() != 0o640 {
+		t.Errorf("the link's target holds %.20q with mode %v, want the new key with 0640", content, info.Mode())
+	}
+	if got, err := os.Readlink(link); err != nil || got != elsewhere {
+		t.Errorf("server.key links to %q, %v; want the link as it was", got, err)
+	}
+	if stat := info.Sys().(*syscall.Stat_t); owned && (stat.Uid != user || stat.Gid != group) {
+		t.Errorf("the key belongs to %d:%d, want %d:%d", stat.Uid, stat.Gid, user, group)
+	}
+}
+
+func TestKeygenKeepsItsPassphraseFile(t *testing.T) {
+	dir := t.TempDir()
+	passphrase := filepath.Join(dir, "passphrase")
+	if err := os.WriteFile(passphrase, []byte("correct horse battery"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, nil, "keygen", "--dir", dir, "--passphrase-file", passphrase, "--p12", passphrase, "--force").check(t, 2, "holds the passphrase, which would be lost")
+	if files := readDir(t, dir); len(files) != 1 || files["passphrase"] != "correct horse battery" {
+		t.Errorf("the directory holds %q, want the passphrase alone", files)
+	}
+}
+
 // TestKeygenUsage has the mistakes that a person makes; nothing is written.
 func TestKeygenUsage(t *testing.T) {
 	t.Parallel()
@@ -257,7 +307,9 @@ func TestKeygenUsage(t *testing.T) {
 		{[]string{"--passphrase-file", write("\n")}, "is empty"},
 		{[]string{"--passphrase-file", write("one\ntwo\n")}, "has several lines"},
 		{[]string{"--passphrase-file", filepath.Join(dir, "none")}, "--passphrase-file: open"},
-		{[]string{"--dir", filepath.Join(dir, "none")}, "--dir: there is no directory"},
+		{[]string{"--dir", ""}, "--dir: names no directory"},
+		{[]string{"--dir", filepath.Join(write(""), "x")}, "not a directory"},
+		{[]string{"--dir", filepath.Join(dir, "none"), "--bits", "1"}, "--bits: 1 is not"},
 		{[]string{"--tls", "https://proxy.example/"}, `"https://proxy.example/": give the host alone`},
 		{[]string{"--tls", "proxy.example:8443"}, `"proxy.example:8443": give the host alone`},
 		{[]string{"--tls", "proxy example"}, `"proxy example" is no host name and no IP address`},
@@ -349,6 +401,42 @@ func TestKeygenTLS(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestKeygenTLSNames has names for other machines: the printed settings make
+// the proxy listen for these, and the next certificate is for the same names.
+func TestKeygenTLSNames(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "new", "tls")
+	names := func() []string {
+		content, err := os.ReadFile(filepath.Join(dir, "tls.crt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, _ := pem.Decode(content)
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return append(c.DNSNames, c.IPAddresses[0].String())
+	}
+	got := run(t, nil, "keygen", "--dir", dir, "--tls", "localhost", "my-api.example", "10.1.2.3")
+	if got.status != 0 || !strings.Contains(got.stderr, "simple-salesforce cuts -api out of host names, and would call my.example instead") {
+		t.Errorf("keygen = %d, stderr = %q; want 0 and a warning of -api", got.status, got.stderr)
+	}
+	if env := settings(got.stdout); !slices.Contains(env, "PROXY_LISTEN=0.0.0.0:8443") || !slices.Contains(env, "PROXY_PUBLIC_URL=https://my-api.example:8443") {
+		t.Errorf("settings = %q, want a listener for other machines and a URL with its port", env)
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 || !strings.Contains(got.stdout, "a new directory") {
+		t.Errorf("the directory: %v, %v; want it made for its owner alone, and said so", info, err)
+	}
+	before := names()
+	if got := run(t, nil, "keygen", "--dir", dir, "--tls", "--force"); got.status != 0 {
+		t.Errorf("keygen --force = %d %s", got.status, got.stderr)
+	}
+	if after := names(); !slices.Equal(before, after) {
+		t.Errorf("names of the next certificate = %q, want those of the first, %q", after, before)
 	}
 }
 

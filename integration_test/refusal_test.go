@@ -60,7 +60,7 @@ func passingFaults(t *testing.T) []setup {
 		{name: "500", prepare: fault(devorg.Fault{Status: 500}), want: "it answered 500", hint: status},
 		{name: "a maintenance page", prepare: fault(devorg.PageFault(503)), want: "it answered 503", hint: status},
 		{name: "an endless maintenance page", prepare: func(o *org) { o.SetTokenEndpoint(tenMegabytes(503)) }, want: "it answered 503", hint: status},
-		{name: "no answer", prepare: fault(devorg.Fault{Hang: true}), want: "token endpoint", hint: "check SF_LOGIN_URL"},
+		{name: "no answer", prepare: fault(devorg.Fault{Hang: true}), want: "token endpoint", hint: "does not answer in time"},
 		{name: "a closed connection", prepare: fault(devorg.Fault{CloseConn: true}), want: "EOF", hint: "check SF_LOGIN_URL"},
 		{name: "half an answer", prepare: fault(devorg.Fault{Status: 200, Body: `{"access_token":`, CloseConn: true}), want: "the answer broke off"},
 	}

@@ -2,12 +2,14 @@ package integration_test
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net/http"
 	"os"
@@ -26,8 +28,9 @@ import (
 // rotated is a proxy whose files change while it runs.
 type rotated struct {
 	*process
-	org *org
-	dir string // of the files
+	org     *org
+	dir     string // of the files
+	program string // that runs; "" for binary
 }
 
 // startRotated runs a proxy with server.key in a directory of its own, and the
@@ -45,21 +48,9 @@ func (r *rotated) start(t *testing.T, env ...string) {
 	for i := range env {
 		env[i] = strings.ReplaceAll(env[i], "DIR", r.dir)
 	}
-	r.process = startProxy(t, with(without(r.org.env, "SF_JWT_KEY_FILE"), env...))
+	r.process = startProxyOf(t, cmp.Or(r.program, binary), with(without(r.org.env, "SF_JWT_KEY_FILE"), env...))
 	r.Log.waitFor(t, `"msg":"token granted"`)
-	eventually(t, "the files are followed", func() bool { return r.watches() })
-}
-
-// watches reports whether the proxy follows its files and heeds SIGHUP, which
-// would end it before: it has asked the system for notifications.
-func (r *rotated) watches() bool {
-	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", r.cmd.Process.Pid))
-	for _, l := range links {
-		if target, _ := os.Readlink(l); target == "anon_inode:inotify" {
-			return true
-		}
-	}
-	return false
+	r.Log.waitFor(t, `"msg":"the files are followed"`) // and SIGHUP, which would have ended it, is heeded
 }
 
 // replace puts another file in the place of one, in one step.
@@ -106,6 +97,7 @@ const (
 	keysRefused    = `sfproxy_key_changes_total{result="refused"}`
 	keysUnreadable = `sfproxy_key_changes_total{result="unreadable"}`
 	reloadsApplied = `sfproxy_config_reloads_total{result="applied"}`
+	reloadsSame    = `sfproxy_config_reloads_total{result="unchanged"}`
 	reloadsRefused = `sfproxy_config_reloads_total{result="refused"}`
 	keyPending     = `sfproxy_key_pending`
 	certExpiry     = `sfproxy_certificate_expiry_timestamp_seconds`
@@ -261,14 +253,88 @@ func TestHangup(t *testing.T) {
 	r := startRotated(t)
 	r.signal(t, syscall.SIGHUP)
 	r.Log.waitFor(t, `"msg":"the files were read again; no key and no credential has changed`)
+	r.waitMetric(t, reloadsSame, "1")
 	key := newKey(2048)
 	r.org.RotateKey(&key.PublicKey)
 	r.replace(t, "server.key", keyPEM(t, key))
 	r.signal(t, syscall.SIGHUP)
+	r.waitMetric(t, reloadsSame, "2") // one of the signal and of the notification takes the key, and for the other nothing is new
 	r.waitMetric(t, keysAccepted, "1")
 	r.checkGrant(t)
 	if status := r.stop(t); status != 0 {
 		t.Errorf("exit status = %d, want 0", status)
+	}
+}
+
+// TestHangupDuringDrain has SIGHUP come after SIGTERM, as systemd may send it:
+// and more than once: an answer that is under way is finished.
+func TestHangupDuringDrain(t *testing.T) {
+	t.Parallel()
+	r := startRotated(t, "PROXY_DRAIN_TIMEOUT=5m")
+	const size = 64 << 20 // more than all buffers on the way
+	running := openDownload(t, r.process, size)
+	r.signal(t, syscall.SIGTERM)
+	r.Log.waitFor(t, `"msg":"stopping"`)
+	for i := range size >> 20 {
+		r.signal(t, syscall.SIGHUP)
+		if _, err := io.CopyN(io.Discard, running, 1<<20); err != nil {
+			t.Fatalf("the running download ended with %v after %d MiB, want all %d", err, i, size>>20)
+		}
+	}
+	if status := r.wait(t); status != 0 {
+		t.Errorf("exit status = %d, want 0", status)
+	}
+}
+
+// TestHangupAtStart has SIGHUP come while the start waits for a slow keeper of
+// the key, which signs the secret of the sessions.
+func TestHangupAtStart(t *testing.T) {
+	t.Parallel()
+	need(t, "sh", "openssl")
+	r := &rotated{org: startOrg(t, devorg.Config{}), dir: t.TempDir()}
+	asked, hungUp := filepath.Join(r.dir, "asked"), filepath.Join(r.dir, "hung-up")
+	script := fmt.Sprintf("touch %s; until [ -e %s ]; do sleep 0.1; done; openssl pkeyutl -sign -inkey %s -pkeyopt digest:sha256\n",
+		asked, hungUp, writeFile(t, "kept.key", keyPEM(t, testKey())))
+	env := with(without(r.org.env, "SF_JWT_KEY_FILE"), "PATH="+os.Getenv("PATH"), "PROXY_LISTEN=127.0.0.1:0", "PROXY_ADMIN_LISTEN=off", "LOG_FORMAT=json",
+		"SF_JWT_SIGNER_COMMAND=sh "+writeFile(t, "sign.sh", []byte(script)),
+		"PROXY_CLIENT_0_NAME=legacy", "PROXY_CLIENT_0_USERNAME="+legacyUsername, "PROXY_CLIENT_0_PASSWORD="+passphrase)
+	r.process = start(t, env)
+	eventually(t, "the keeper is asked", func() bool { _, err := os.Stat(asked); return err == nil })
+	r.signal(t, syscall.SIGHUP)
+	r.replace(t, "hung-up", nil)
+	r.Log.waitFor(t, `"msg":"token granted"`)
+	if status := r.stop(t); status != 0 {
+		t.Errorf("exit status = %d, want 0", status)
+	}
+}
+
+// TestMissedChange has the files be as they were by the time that somebody looks
+// for a change, while a SIGHUP saw them otherwise: it is found out all the same.
+func TestMissedChange(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		spoil func(t *testing.T, path string) error
+		says  string
+		ends  func(t *testing.T, r *rotated)
+	}{
+		{"another key", func(t *testing.T, path string) error { return os.WriteFile(path, keyPEM(t, newKey(2048)), 0o600) }, `there is a new private key`,
+			func(t *testing.T, r *rotated) { r.waitMetric(t, keyPending, "0") }},
+		{"no key", func(_ *testing.T, path string) error { return os.Remove(path) }, `the configuration as it is now is not used`,
+			func(t *testing.T, r *rotated) { r.Log.waitFor(t, `"msg":"the configuration can be used again"`) }},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			r := startRotated(t)
+			if err := test.spoil(t, filepath.Join(r.dir, "server.key")); err != nil {
+				t.Fatal(err)
+			}
+			r.signal(t, syscall.SIGHUP)
+			r.Log.waitFor(t, `"msg":"`+test.says)
+			r.replace(t, "server.key", keyPEM(t, testKey()))
+			test.ends(t, r)
+		})
 	}
 }
 
@@ -334,6 +400,105 @@ func TestUnusableKeyFile(t *testing.T) {
 	}
 }
 
+// encrypted returns a key in PEM under a passphrase.
+func encrypted(t *testing.T, key *rsa.PrivateKey, passphrase string) []byte {
+	t.Helper()
+	der, err := pkcs8.MarshalPrivateKey(key, []byte(passphrase), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: der})
+}
+
+// TestUnusableNextKey has a next key under another passphrase than the first: it
+// is said, and keeps neither the proxy from its start nor a new first key from
+// its place. One without encryption is as good as one under the passphrase.
+func TestUnusableNextKey(t *testing.T) {
+	t.Parallel()
+	r := &rotated{org: startOrg(t, devorg.Config{}), dir: t.TempDir()}
+	r.replace(t, "server.key", encryptedKey(t))
+	next := newKey(2048)
+	r.replace(t, "next.key", encrypted(t, next, passphrase+"-2"))
+	env := []string{"SF_JWT_KEY_FILE=DIR/server.key", "SF_JWT_KEY_FILE_NEXT=DIR/next.key", "SF_JWT_KEY_PASSPHRASE=" + passphrase}
+	r.start(t, env...)
+	const warning = `"level":"WARN","msg":"the next private key cannot be used and counts as none","error":"SF_JWT_KEY_FILE_NEXT [^"]*the passphrase does not open`
+	r.Log.waitFor(t, warning)
+	r.waitMetric(t, keysUnreadable, "1")
+	if got := run(t, with(with(r.org.env, env...), "LOG_FORMAT=json"), "token"); got.status != 0 || !strings.Contains(got.stderr, "counts as none") {
+		t.Errorf("token = %d, %s; want 0 and the warning", got.status, got.stderr)
+	}
+
+	key := newKey(2048)
+	r.org.RotateKey(&key.PublicKey)
+	r.replace(t, "server.key", encrypted(t, key, passphrase))
+	r.waitMetric(t, keysAccepted, "1")
+	r.waitMetric(t, keysUnreadable, "2")
+	r.waitMetric(t, reloadsRefused, "1")
+	r.checkGrant(t)
+
+	r.signal(t, syscall.SIGHUP) // says it once more
+	r.waitMetric(t, keysUnreadable, "3")
+	r.replace(t, "next.key", keyPEM(t, next))
+	r.waitMetric(t, reloadsApplied, "1")
+	r.org.RotateKey(&next.PublicKey)
+	r.checkGrant(t)
+	r.waitMetric(t, keysAccepted, "2")
+}
+
+// TestUselessCompanions has files beside the key that are of no use, which keep
+// neither the proxy from its start nor a new key from its place.
+func TestUselessCompanions(t *testing.T) {
+	t.Parallel()
+	for name, content := range map[string][]byte{"empty": {}, "garbage": []byte("garbage"), "missing": nil} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := &rotated{org: startOrg(t, devorg.Config{}), dir: t.TempDir()}
+			r.replace(t, "server.key", keyPEM(t, testKey()))
+			unreadable := "0"
+			if content != nil {
+				r.replace(t, "next.key", content)
+				r.replace(t, "server.crt", content)
+				unreadable = "1"
+			}
+			r.start(t, "SF_JWT_KEY_FILE=DIR/server.key", "SF_JWT_KEY_FILE_NEXT=DIR/next.key", "SF_JWT_CERT_FILE=DIR/server.crt")
+			r.Log.waitFor(t, `"level":"WARN","msg":"the certificate of the private key is of no use","error":"SF_JWT_CERT_FILE`)
+			r.waitMetric(t, keysUnreadable, unreadable)
+			if got := r.metric(t, certExpiry); got != "" {
+				t.Errorf("%s = %s, want none", certExpiry, got)
+			}
+			if content != nil {
+				r.Log.waitFor(t, `"level":"WARN","msg":"the next private key cannot be used and counts as none","error":"SF_JWT_KEY_FILE_NEXT`)
+			}
+			key := newKey(2048)
+			r.org.RotateKey(&key.PublicKey)
+			r.replace(t, "server.key", keyPEM(t, key))
+			r.waitMetric(t, keysAccepted, "1")
+			r.waitMetric(t, reloadsRefused, "1")
+			r.checkGrant(t)
+		})
+	}
+}
+
+// TestUselessCertificateOfSigner has a certificate by which a signer command
+// cannot be checked, at the start and later on.
+func TestUselessCertificateOfSigner(t *testing.T) {
+	t.Parallel()
+	r := &rotated{org: startOrg(t, devorg.Config{}), dir: t.TempDir()}
+	r.replace(t, "server.crt", []byte("garbage"))
+	env := []string{"PATH=" + os.Getenv("PATH"), "SF_JWT_SIGNER_COMMAND=" + signerCommand(t, testKey()), "SF_JWT_CERT_FILE=" + filepath.Join(r.dir, "server.crt")}
+	const warning = "the certificate of the private key is of no use"
+	r.start(t, env...)
+	r.Log.waitFor(t, `"level":"WARN","msg":"`+warning)
+	if got := run(t, with(without(r.org.env, "SF_JWT_KEY_FILE"), env...), "token"); got.status != 0 || !strings.Contains(got.stderr, warning) {
+		t.Errorf("token = %d, %s; want 0 and the warning", got.status, got.stderr)
+	}
+	r.replace(t, "server.crt", certificatePEM(t))
+	r.waitMetric(t, reloadsApplied, "1")
+	r.replace(t, "server.crt", nil)
+	r.waitMetric(t, reloadsRefused, "1")
+	r.checkGrant(t)
+}
+
 // TestPassphraseAndKey replaces a key and its passphrase, one after the other.
 func TestPassphraseAndKey(t *testing.T) {
 	t.Parallel()
@@ -346,12 +511,8 @@ func TestPassphraseAndKey(t *testing.T) {
 			r.start(t, "SF_JWT_KEY_FILE=DIR/server.key", "SF_JWT_KEY_PASSPHRASE_FILE=DIR/passphrase")
 
 			key := newKey(2048)
-			der, err := pkcs8.MarshalPrivateKey(key, []byte(passphrase+"-2"), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
 			files := map[string][]byte{
-				"server.key": pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: der}),
+				"server.key": encrypted(t, key, passphrase+"-2"),
 				"passphrase": []byte(passphrase + "-2\n"),
 			}
 			r.org.RotateKey(&key.PublicKey)
@@ -477,13 +638,39 @@ func TestCertificateExpiry(t *testing.T) {
 				}
 				return
 			}
-			r.Log.waitFor(t, `"level":"WARN","msg":"the certificate of the private key expires soon","expires":"`+soon.UTC().Format(time.RFC3339)+`","days_left":20`)
+			r.Log.waitFor(t, `"level":"WARN","msg":"the certificate of the private key expires soon","expires":"`+soon.UTC().Format(time.RFC3339)+`","days_left":20,"hint":"[^"]*SF_JWT_KEY_FILE_NEXT[^"]*upload`)
 			r.waitMetric(t, certExpiry, exposition(soon))
 			place(late)
 			r.waitMetric(t, certExpiry, exposition(late))
 			r.checkGrant(t)
 		})
 	}
+}
+
+// TestCertificateOfKeyInUse replaces the key before the certificate: as long as
+// the org does not take the new key, the certificate is that of the one in use.
+func TestCertificateOfKeyInUse(t *testing.T) {
+	t.Parallel()
+	r := &rotated{org: startOrg(t, devorg.Config{}), dir: t.TempDir()}
+	before := time.Now().AddDate(1, 0, 0).Truncate(time.Second)
+	after := before.AddDate(1, 0, 0)
+	r.replace(t, "server.key", keyPEM(t, testKey()))
+	r.replace(t, "server.crt", certificateUntil(t, testKey(), before))
+	r.start(t, "SF_JWT_KEY_FILE=DIR/server.key", "SF_JWT_CERT_FILE=DIR/server.crt")
+	key := newKey(2048)
+	r.replace(t, "server.key", keyPEM(t, key))
+	r.waitMetric(t, keyPending, "1")
+	r.waitMetric(t, reloadsApplied, "1")
+	const warning = "the certificate of the private key is of no use"
+	if got := r.metric(t, certExpiry); got != exposition(before) || strings.Contains(r.Log.String(), warning) {
+		t.Errorf("%s = %s, want %s and no warning", certExpiry, got, exposition(before))
+	}
+	r.org.RotateKey(&key.PublicKey)
+	r.signal(t, syscall.SIGHUP)
+	r.Log.waitFor(t, warning)
+	r.waitMetric(t, certExpiry, "")
+	r.replace(t, "server.crt", certificateUntil(t, key, after))
+	r.waitMetric(t, certExpiry, exposition(after))
 }
 
 // exposition is a time as /metrics shows it.

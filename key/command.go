@@ -27,7 +27,7 @@ const (
 // command is a key that a program outside keeps.
 type command struct {
 	program string
-	args    []string
+	line    *string        // may hold a secret; fmt never follows a pointer to a string
 	public  *rsa.PublicKey // nil if not known
 	timeout time.Duration
 }
@@ -42,7 +42,9 @@ type command struct {
 //
 // line is the program and its arguments with spaces between them. No shell
 // reads it: quotes, variables and pipes mean nothing, and what needs them goes
-// into a script. The program has sfproxy's own environment.
+// into a script. The program has sfproxy's own environment, but not its
+// terminal. If it takes too long, it is killed with all that it has started (on
+// Windows, alone).
 //
 // With a certificate each signature is verified, so that a wrong key is named
 // where it is met; without one Public returns nil. Sign may be called
@@ -56,8 +58,8 @@ func NewCommand(line string, certificate *x509.Certificate) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the signer command cannot be run: %w", err)
 	}
-	c := &command{program: program, args: fields[1:], timeout: commandTimeout}
-	k := &Key{Signer: c, Format: "signer command " + c.name()}
+	c := &command{program: program, line: &line, timeout: commandTimeout}
+	k := &Key{Signer: c, Form: "signer command " + c.name()}
 	if certificate != nil {
 		if c.public, err = rsaPublic(certificate.PublicKey); err != nil {
 			return nil, fmt.Errorf("the certificate is not one for a signer command: %w", err)
@@ -120,14 +122,16 @@ func (c *command) run(digest []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
 	defer cancel()
 	var stdout, stderr limitedBuffer
-	cmd := exec.CommandContext(ctx, c.program, c.args...)
+	cmd := exec.CommandContext(ctx, c.program, strings.Fields(*c.line)[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(digest), &stdout, &stderr
-	cmd.WaitDelay = time.Second // a child that lives on must not keep us waiting
+	cmd.WaitDelay = time.Second // what is not killed with it must not keep us waiting
+	setApart(cmd)
 	err := cmd.Run()
 	switch {
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("it gave no signature within %v%s", c.timeout, firstLine(stderr.text))
 	case errors.Is(err, exec.ErrWaitDelay):
+		killAll(cmd)
 		return nil, errors.New("it ended and left a process behind that keeps its output open")
 	case err != nil:
 		return nil, fmt.Errorf("%w%s", err, firstLine(stderr.text)) // "exit status 3: …"

@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,6 +106,51 @@ func TestCommandIsAKey(t *testing.T) {
 	}
 	if _, err := known.EncodePrivate(nil); err == nil || !strings.Contains(err.Error(), "cannot leave its keeper") {
 		t.Errorf("EncodePrivate = %v, want a refusal", err)
+	}
+}
+
+// The arguments may hold a secret.
+func TestCommandPrintsNoArguments(t *testing.T) {
+	need(t, "sh")
+	k := command(t, "sh -c planted-secret", nil)
+	for _, value := range []any{k, *k, k.Signer, []any{k.Signer}, struct{ signer any }{k.Signer}} {
+		if text := printed(value); strings.Contains(text, "planted") || strings.Contains(text, hex.EncodeToString([]byte("planted"))) {
+			t.Errorf("a %T prints as %s", value, text)
+		}
+	}
+}
+
+// TestCommandLeavesNothingBehind has scripts whose children would live on: the
+// end of the last is when the pipe that they inherit is closed.
+func TestCommandLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	need(t, "mkfifo")
+	for name, script := range map[string]string{
+		"hangs":     "sleep 60; true",
+		"hands off": signOpenSSL + "; sleep 60 &",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pipe := filepath.Join(t.TempDir(), "pipe")
+			tool(t, nil, "mkfifo", pipe)
+			closed := make(chan error, 1)
+			go func() {
+				_, err := os.ReadFile(pipe)
+				closed <- err
+			}()
+			c := command(t, signer(t, generate(t), "exec 3>"+pipe+"\n"+script), nil)
+			if _, err := signText(c, "text"); err == nil {
+				t.Fatal("Sign = nil, want a failure")
+			}
+			select {
+			case err := <-closed:
+				if err != nil {
+					t.Fatal(err)
+				}
+			case <-time.After(10 * time.Second):
+				t.Error("a child of the command lives on")
+			}
+		})
 	}
 }
 

@@ -31,7 +31,7 @@ func parseDER(der, passphrase []byte) (key any, form string, err error) {
 	case kindPKCS8:
 		key, err = x509.ParsePKCS8PrivateKey(der)
 		if name := algorithm(der); err != nil && name != "" {
-			return nil, "", errors.New("this is " + name + " key" + rsaOnly)
+			return nil, "", unsuitable("this is " + name + " key" + rsaOnly)
 		}
 		return key, "PKCS#8", damaged(err)
 	case kindEncrypted:

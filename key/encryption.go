@@ -12,7 +12,7 @@ import (
 var (
 	errNoPassphrase    = errors.New("the key is encrypted and SF_JWT_KEY_PASSPHRASE is not set")
 	errWrongPassphrase = errors.New("the passphrase does not open the key; is SF_JWT_KEY_PASSPHRASE right?")
-	errCipher          = errors.New("the key's encryption is damaged or of a kind that is not supported; encrypt it again with openssl pkcs8 -topk8 -v2 aes-256-cbc")
+	errCipher          = errors.New("the key's encryption is damaged or of a kind that is not supported; encrypt it again with openssl pkcs8 -topk8 -v2 aes-256-cbc (old kinds need -provider legacy -provider default with it)")
 	errCost            = errors.New("the key's encryption is too costly to open; encrypt it again with openssl pkcs8 -topk8")
 )
 

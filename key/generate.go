@@ -59,7 +59,7 @@ func (t Template) generate(c *x509.Certificate, authority *Key) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a certificate: %w", err)
 	}
-	return &Key{Signer: private, Certificates: []*x509.Certificate{certificate}, Format: "new"}, nil
+	return &Key{Signer: private, Certificates: []*x509.Certificate{certificate}, Form: "new"}, nil
 }
 
 // serialNumber returns a random positive number of at most 127 bits.

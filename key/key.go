@@ -11,8 +11,8 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 )
@@ -27,17 +27,17 @@ const (
 const rsaOnly = "; Salesforce takes RSA keys only: make one with openssl genrsa 2048"
 
 // errNotRSA is for a key of an algorithm that has no name here.
-var errNotRSA = errors.New("this is no RSA key" + rsaOnly)
+var errNotRSA error = unsuitable("this is no RSA key" + rsaOnly)
 
 // Key is a private key that may sign assertions: RSA, of 2,048 bits or more.
-// It prints as its format and fingerprint. It is as safe for concurrent use as
+// It prints as its form and fingerprint. It is as safe for concurrent use as
 // its Signer is.
 type Key struct {
 	crypto.Signer
 	// Certificates came with the key, its own first. There may be none.
 	Certificates []*x509.Certificate
-	// Format is the form the key was kept in, for people, as "PEM (PKCS#1)".
-	Format string
+	// Form is the form the key was kept in, for people, as "PEM (PKCS#1)".
+	Form string
 }
 
 // Options are what opens an encrypted key and finds it among others. What does
@@ -54,7 +54,7 @@ type Options struct {
 // no such key is refused by name; the error holds nothing of content.
 func Parse(content []byte, o Options) (*Key, error) {
 	if len(content) > maxContent {
-		return nil, fmt.Errorf("this is larger than %d bytes, so it is no private key", maxContent)
+		return nil, unsuitable(fmt.Sprintf("this is larger than %d bytes, so it is no private key", maxContent))
 	}
 	content = unwrap(content)
 	switch k := identify(content); k {
@@ -71,7 +71,7 @@ func Parse(content []byte, o Options) (*Key, error) {
 	case kindJKS, kindJCEKS:
 		return parseKeystore(content, k, o)
 	case kind{}:
-		return nil, errors.New("this is not a private key in PEM form (it has no \"-----BEGIN … PRIVATE KEY-----\"), nor in DER, PKCS#12, JKS or JCEKS")
+		return nil, unsuitable("this is not a private key in PEM form (it has no \"-----BEGIN … PRIVATE KEY-----\"), nor in DER, PKCS#12, JKS or JCEKS")
 	default:
 		return nil, k.noKey()
 	}
@@ -97,23 +97,23 @@ func unwrap(content []byte) []byte {
 
 // newKey returns a key that parsed, with the certificates that came with it, or
 // refuses by name what Salesforce does not take.
-func newKey(parsed any, certificates []*x509.Certificate, format string) (*Key, error) {
+func newKey(parsed any, certificates []*x509.Certificate, form string) (*Key, error) {
 	switch parsed := parsed.(type) {
 	case *rsa.PrivateKey:
 		if bits := parsed.N.BitLen(); bits < minBits {
-			return nil, fmt.Errorf("this is an RSA key of %d bits; RS256 needs %d or more: make one with openssl genrsa 2048", bits, minBits)
+			return nil, unsuitable(fmt.Sprintf("this is an RSA key of %d bits; RS256 needs %d or more: make one with openssl genrsa 2048", bits, minBits))
 		}
 		certificates, err := arrange(certificates, parsed.Public())
 		if err != nil {
 			return nil, err
 		}
-		return &Key{parsed, certificates, format}, nil
+		return &Key{parsed, certificates, form}, nil
 	case *ecdsa.PrivateKey:
 		return nil, kindEC.noKey()
 	case ed25519.PrivateKey:
-		return nil, errors.New("this is an Ed25519 key" + rsaOnly)
+		return nil, unsuitable("this is an Ed25519 key" + rsaOnly)
 	case *ecdh.PrivateKey:
-		return nil, errors.New("this is an X25519 key" + rsaOnly)
+		return nil, unsuitable("this is an X25519 key" + rsaOnly)
 	}
 	return nil, errNotRSA
 }
@@ -146,11 +146,11 @@ func (k *Key) Certificate() *x509.Certificate {
 	return nil
 }
 
-// String keeps the private key out of what prints a Key.
-func (k Key) String() string { return fmt.Sprintf("%s key %s", k.Format, k.Fingerprint()) }
+// String names the key for people, with nothing secret.
+func (k Key) String() string { return fmt.Sprintf("%s key %s", k.Form, k.Fingerprint()) }
 
-// GoString does for %#v what String does for the other verbs.
-func (k Key) GoString() string { return k.String() }
+// Format implements [fmt.Formatter], so that no verb reaches the private key.
+func (k Key) Format(f fmt.State, _ rune) { io.WriteString(f, k.String()) }
 
 // LogValue does for slog what String does for fmt.
 func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }

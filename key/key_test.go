@@ -263,13 +263,26 @@ func TestKeyPrintsNothingSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	log.Write(asJSON)
-	fmt.Fprintf(&log, "%v %+v %#v %s %v %+v %#v %s", k, k, k, k, *k, *k, *k, *k)
-	if d := rsaKey().D.String(); strings.Contains(log.String(), d[:20]) {
-		t.Errorf("it prints as %s", log.String())
+	log.WriteString(printed(k) + printed(*k))
+	hidden := printed(struct{ key any }{k}) // whose methods fmt does not call
+	if d := rsaKey().D.String(); strings.Contains(log.String()+hidden, d[:20]) {
+		t.Errorf("it prints as %s", log.String()+hidden)
 	}
-	if want := "PEM (PKCS#1) key " + k.Fingerprint(); strings.Count(log.String(), want) != 12 {
+	if want := "PEM (PKCS#1) key " + k.Fingerprint(); strings.Count(log.String(), want) != 4+2*len(verbs) {
 		t.Errorf("it prints as %s, want %q each time", log.String(), want)
 	}
+}
+
+// verbs are those of fmt that may reach into a value.
+var verbs = []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%t", "%x", "%X", "%c", "%b", "%e", "%g", "%U"}
+
+// printed returns what fmt makes of a value with any verb.
+func printed(value any) string {
+	var text strings.Builder
+	for _, verb := range verbs {
+		fmt.Fprintf(&text, verb+"\n", value)
+	}
+	return text.String()
 }
 
 func TestFingerprintIsOfThePublicKey(t *testing.T) {

@@ -83,9 +83,9 @@ func choose(entries []entry, alias string) (int, error) {
 // noKeys is the error for a keystore that has nothing but certificates.
 func noKeys(names []string) error {
 	if len(names) == 0 {
-		return errors.New("this keystore holds no private key; it is empty")
+		return unsuitable("this keystore holds no private key; it is empty")
 	}
-	return fmt.Errorf("this keystore holds no private key; its entries are certificates: %s", list(names))
+	return unsuitable("this keystore holds no private key; its entries are certificates: " + list(names))
 }
 
 // list joins the first names.

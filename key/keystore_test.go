@@ -78,8 +78,8 @@ func TestParseReadsKeystores(t *testing.T) {
 			t.Errorf("%s: Parse = %v, want the key", tt.name, err)
 			continue
 		}
-		if k.Format != tt.format || k.Certificate() == nil || len(k.Certificates) != 1 {
-			t.Errorf("%s: Parse = a %s key with %d certificates, want %s and its own", tt.name, k.Format, len(k.Certificates), tt.format)
+		if k.Form != tt.format || k.Certificate() == nil || len(k.Certificates) != 1 {
+			t.Errorf("%s: Parse = a %s key with %d certificates, want %s and its own", tt.name, k.Form, len(k.Certificates), tt.format)
 		}
 	}
 }

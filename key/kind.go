@@ -61,8 +61,15 @@ var labels = map[string]kind{
 	"SSH2 PUBLIC KEY":         kindSSHPublic,
 }
 
-// noKey is the error for a file of this kind where a private key is wanted.
-func (k kind) noKey() error { return errors.New("this is " + k.name + k.reason) }
+// noKey is the error for a file of this kind where a private key is wanted. Some
+// kinds hold one that needs no more than another form.
+func (k kind) noKey() error {
+	text := "this is " + k.name + k.reason
+	if strings.HasPrefix(k.reason, notPrivate) || k.reason == rsaOnly {
+		return unsuitable(text)
+	}
+	return errors.New(text)
+}
 
 // noCertificate is the error for a file of this kind where a certificate is
 // wanted.

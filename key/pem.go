@@ -77,7 +77,7 @@ func noKeyInPEM(text []byte, last *pem.Block) error {
 	if what, ok := labels[last.Type]; ok {
 		return what.noKey()
 	}
-	return fmt.Errorf("this is a PEM block of type %q, not a private key", bound(last.Type))
+	return unsuitable(fmt.Sprintf("this is a PEM block of type %q, not a private key", bound(last.Type)))
 }
 
 // parseBlock parses the one PEM block that is a private key and names its form.

@@ -27,7 +27,7 @@ const (
 // card or the like.
 type token struct {
 	uri    pkcs11URI
-	pin    string
+	pin    *string // fmt never follows a pointer to a string
 	public crypto.PublicKey
 
 	mu      sync.Mutex    // held while the session is renewed
@@ -60,12 +60,12 @@ func OpenPKCS11(uri, pin string) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &token{uri: u, pin: pin}
+	t := &token{uri: u, pin: &pin}
 	if t.current, err = t.open(); err != nil {
 		return nil, err
 	}
 	t.public = t.current.signer.Public()
-	k := &Key{Signer: t, Format: "PKCS#11"}
+	k := &Key{Signer: t, Form: "PKCS#11"}
 	certificate, err := t.findCertificate()
 	if err != nil {
 		t.Close()
@@ -97,8 +97,8 @@ func (t *token) open() (*tokenSession, error) {
 func (t *token) config() *crypto11.Config {
 	c := &crypto11.Config{
 		Path:              t.uri.module,
-		Pin:               t.pin,
-		LoginNotSupported: t.pin == "",
+		Pin:               *t.pin,
+		LoginNotSupported: *t.pin == "",
 		MaxSessions:       maxTokenSessions,
 		PoolWaitTimeout:   tokenWait,
 	}
@@ -157,7 +157,7 @@ func (t *token) findKey(context *crypto11.Context) (crypto.Signer, error) {
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("finding the key in %s: %w", t.name(), err)
-	case len(signers) == 0 && t.pin == "":
+	case len(signers) == 0 && *t.pin == "":
 		return nil, fmt.Errorf("%s shows no private key with %s; most show none before they have the PIN (SF_JWT_KEY_PASSPHRASE)", t.name(), t.keyName())
 	case len(signers) == 0:
 		return nil, fmt.Errorf("%s has no private key with %s that has its public key or certificate beside it under the same id", t.name(), t.keyName())

@@ -3,6 +3,7 @@
 package key_test
 
 import (
+	"encoding/hex"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -99,6 +100,17 @@ func TestPKCS11Signs(t *testing.T) {
 				t.Errorf("certificate: %v, key %s; want %v, %s", got, k.Fingerprint(), tt.hasCertificate, tt.key.Fingerprint())
 			}
 		})
+	}
+}
+
+func TestPKCS11PrintsNoPIN(t *testing.T) {
+	newToken(t)
+	importKey(t, generate(t), "key", "01")
+	k := open(t, "token=sfproxy;object=key")
+	for _, value := range []any{k, *k, k.Signer, struct{ signer any }{k.Signer}} {
+		if text := printed(value); strings.Contains(text, tokenPIN) || strings.Contains(text, hex.EncodeToString([]byte(tokenPIN))) {
+			t.Errorf("a %T prints as %s", value, text)
+		}
 	}
 }
 

@@ -92,7 +92,7 @@ func explain(err error, der []byte, passphrase string) error {
 		if names := subjects(der, passphrase); len(names) > 0 {
 			return noKeys(names)
 		}
-		return errors.New("this PKCS#12 file holds no private key, only certificates")
+		return unsuitable("this PKCS#12 file holds no private key, only certificates")
 	}
 	return unreadable(text)
 }

@@ -191,8 +191,8 @@ func testToolMadeKeys(t *testing.T, box toolbox) {
 				t.Fatalf("Parse = %v, want the key", err)
 			}
 			box.verify(t, k)
-			if k.Format != tt.format {
-				t.Errorf("Format = %q, want %q", k.Format, tt.format)
+			if k.Form != tt.format {
+				t.Errorf("Form = %q, want %q", k.Form, tt.format)
 			}
 			var certs []string
 			for _, c := range k.Certificates {

@@ -36,7 +36,8 @@ type Config struct {
 	MinAPIVersion string
 	// AllowPlain lets passwords come over plain HTTP from beyond loopback.
 	AllowPlain bool
-	// Logger gets a line a login. Default: none.
+	// Logger gets a line a login, with the X-Request-Id that the answer's header
+	// has by then. Default: none.
 	Logger *slog.Logger
 }
 

@@ -11,6 +11,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -392,13 +393,36 @@ func TestLoginSaysWhyThereIsNoToken(t *testing.T) {
 	}
 }
 
+// A login over plain HTTP is refused, and the log says why under the answer's id.
 func TestPasswordOverPlainHTTPFromElsewhereIsRefused(t *testing.T) {
-	f := start(t, nil)
-	r := httptest.NewRequest("POST", "/services/Soap/u/60.0", nil) // from 192.0.2.1
-	w := httptest.NewRecorder()
-	f.ServeSOAP(w, r, "http://proxy", []byte(soapLogin("urn:partner.soap.sforce.com", username, password)))
-	if !strings.Contains(w.Body.String(), "PROXY_ALLOW_PLAIN_LOGIN") {
-		t.Errorf("login = %s, want a refusal that names PROXY_ALLOW_PLAIN_LOGIN", w.Body)
+	const advice = "PROXY_ALLOW_PLAIN_LOGIN"
+	var log bytes.Buffer
+	f := start(t, func(c *login.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	for how, serve := range map[string]func(w http.ResponseWriter){
+		"soap": func(w http.ResponseWriter) {
+			r := httptest.NewRequest("POST", "/services/Soap/u/60.0", nil) // from 192.0.2.1
+			f.ServeSOAP(w, r, "http://proxy", []byte(soapLogin("urn:partner.soap.sforce.com", username, password)))
+		},
+		"password": func(w http.ResponseWriter) {
+			r := httptest.NewRequest("POST", login.TokenPath+"?grant_type=password&username="+url.QueryEscape(username), nil)
+			f.ServeOAuth(w, r, "http://proxy")
+		},
+	} {
+		log.Reset()
+		w := httptest.NewRecorder()
+		w.Header().Set("X-Request-Id", "id-of-"+how)
+		serve(w)
+		if !strings.Contains(w.Body.String(), advice) {
+			t.Errorf("%s: login = %s, want a refusal that names %s", how, w.Body, advice)
+		}
+		for _, want := range []string{"level=WARN", `msg="login refused"`, "request_id=id-of-" + how, "address=192.0.2.1", "how=" + how, advice} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("%s: the log is %q, want %s in it", how, &log, want)
+			}
+		}
+		if strings.Contains(log.String(), username) {
+			t.Errorf("%s: the log names the user that was tried: %s", how, &log)
+		}
 	}
 }
 

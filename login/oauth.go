@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -72,14 +73,14 @@ func clientCredentials(r *http.Request) (id, secret string) {
 
 func (l *Logins) oauthLogin(w http.ResponseWriter, r *http.Request, public string, check func() (*Account, error)) {
 	grant := r.Form.Get("grant_type")
-	account, err := l.authenticate(r, grant, check)
+	account, err := l.authenticate(w, r, grant, check)
 	if err != nil {
 		refuseGrant(w, grant, err)
 		return
 	}
 	who, err := l.users.get(r.Context(), account.Subject, "60.0")
 	if err != nil {
-		l.logger.Warn("login failed: Salesforce does not tell about the user", "client", account.Client, "error", err)
+		l.loggerOf(w).Warn("login failed: Salesforce does not tell about the user", "client", account.Client, "error", err)
 		writeOAuthError(w, http.StatusServiceUnavailable, "temporarily_unavailable", unavailable(err))
 		return
 	}
@@ -131,23 +132,35 @@ func (e *throttledError) Error() string {
 var errPlain = errors.New("a password may not come over plain HTTP from another machine: use https, or set PROXY_ALLOW_PLAIN_LOGIN=true where the network is trusted")
 
 // authenticate runs check for a request that may log in, and logs the outcome.
-func (l *Logins) authenticate(r *http.Request, how string, check func() (*Account, error)) (*Account, error) {
+// It does not log the username: people type passwords there.
+func (l *Logins) authenticate(w http.ResponseWriter, r *http.Request, how string, check func() (*Account, error)) (*Account, error) {
+	address := addressOf(r)
+	logger := l.loggerOf(w).With("address", address, "how", how)
 	if r.TLS == nil && !l.cfg.AllowPlain && !fromLoopback(r) {
+		logger.Warn("login refused", "reason", errPlain)
 		return nil, errPlain
 	}
-	address := addressOf(r)
 	if wait := l.throttle.wait(address); wait > 0 {
-		l.logger.Warn("login refused", "reason", "too many failures", "address", address, "how", how)
+		logger.Warn("login refused", "reason", "too many failures")
 		return nil, &throttledError{wait}
 	}
 	account, err := check()
 	if err != nil {
 		l.throttle.failed(address)
-		l.logger.Warn("login refused", "reason", err, "address", address, "how", how)
+		logger.Warn("login refused", "reason", err)
 		return nil, err
 	}
-	l.logger.Info("login", "client", account.Client, "address", address, "how", how)
+	logger.Info("login", "client", account.Client)
 	return account, nil
+}
+
+// loggerOf returns the logger for one answer. Whoever calls ServeSOAP or
+// ServeOAuth may have given the answer an id.
+func (l *Logins) loggerOf(w http.ResponseWriter) *slog.Logger {
+	if id := w.Header().Get("X-Request-Id"); id != "" {
+		return l.logger.With("request_id", id)
+	}
+	return l.logger
 }
 
 func writeOAuthError(w http.ResponseWriter, status int, code, description string) {

@@ -163,7 +163,7 @@ func (l *Logins) ServeSOAP(w http.ResponseWriter, r *http.Request, public string
 }
 
 func (l *Logins) soapLogin(w http.ResponseWriter, r *http.Request, at endpoint, public string, c *credentials) {
-	account, err := l.authenticate(r, "soap", func() (*Account, error) {
+	account, err := l.authenticate(w, r, "soap", func() (*Account, error) {
 		return byPassword(l.accounts(), c.Username, c.Password)
 	})
 	if err != nil {
@@ -172,7 +172,7 @@ func (l *Logins) soapLogin(w http.ResponseWriter, r *http.Request, at endpoint, 
 	}
 	who, err := l.users.get(r.Context(), account.Subject, at.version)
 	if err != nil {
-		l.logger.Warn("login failed: Salesforce does not tell about the user", "client", account.Client, "error", err)
+		l.loggerOf(w).Warn("login failed: Salesforce does not tell about the user", "client", account.Client, "error", err)
 		writeFault(w, at, soapFault{"SERVER_UNAVAILABLE", unavailable(err), "UnexpectedErrorFault"})
 		return
 	}

@@ -6,51 +6,92 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/sfproxy/sfproxy/policy"
 )
 
 var (
 	errTarget   = errors.New("the request target is not a path")
 	errTrace    = errors.New("TRACE is never forwarded: its answer would show the token")
-	errReadOnly = errors.New("this client is read-only: it may send GET and HEAD")
+	errNotAPath = errors.New("is not among the paths that are forwarded: to allow it, add a prefix of it to PROXY_ALLOW_PATHS")
 )
 
 // admit decides whether this client may send this request.
 func (p *Proxy) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ex := exchangeOf(r.Context())
-		_, _, ok := rawTarget(r)
-		switch {
-		case !ok || r.Method == http.MethodConnect:
-			p.refuse(w, r, http.StatusBadRequest, "PROXY_BAD_TARGET", errTarget)
-			return
-		case strings.EqualFold(r.Method, http.MethodTrace):
-			p.refuse(w, r, http.StatusForbidden, "PROXY_METHOD_NOT_ALLOWED", errTrace)
-			return
+		hadBody := ex.body != nil
+		denied, _ := p.judge(ex, r)
+		if !hadBody && ex.body != nil {
+			defer ex.body.release()
 		}
-		canonical := ex.path
 		switch {
-		case ex.ambiguous:
-			p.refuse(w, r, http.StatusForbidden, "PROXY_AMBIGUOUS_PATH", errAmbiguous)
-		case forbidden(canonical):
-			p.refuse(w, r, http.StatusForbidden, "PROXY_PATH_NEVER_ALLOWED",
-				fmt.Errorf("%s is never forwarded: it would hand out, show or end the login that all clients share", canonical))
-		case !slices.ContainsFunc(p.cfg.AllowPaths, func(prefix string) bool { return within(canonical, prefix) }):
-			p.refuse(w, r, http.StatusForbidden, "PROXY_PATH_NOT_ALLOWED",
-				fmt.Errorf("%s is not among the paths that are forwarded: to allow it, add a prefix of it to PROXY_ALLOW_PATHS", canonical))
-		case ex.client.ReadOnly && !reads(r):
-			p.refuse(w, r, http.StatusForbidden, "PROXY_READ_ONLY", errReadOnly)
+		case ex.body != nil && ex.body.broken.Load():
+			p.refuseBody(w, r, ex.body)
+		case denied != nil:
+			p.deny(w, r, denied)
 		default:
 			next.ServeHTTP(w, r)
 		}
 	})
 }
 
-// reads reports whether a request surely changes nothing: by its method, and
-// without Salesforce's method override.
-func reads(r *http.Request) bool {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return false
+// denial is why a client may not send a request.
+type denial struct {
+	status int
+	code   string
+	rule   string // one of few names, for metrics
+	reason error
+}
+
+func (p *Proxy) deny(w http.ResponseWriter, r *http.Request, d *denial) {
+	ex := exchangeOf(r.Context())
+	ex.rule = d.rule
+	if p.cfg.OnDenied != nil {
+		p.cfg.OnDenied(ex.client.Name, d.rule)
 	}
-	_, query, _ := rawTarget(r)
-	return !hasParameter(query, func(name string) bool { return strings.EqualFold(name, "_HttpMethod") })
+	p.refuse(w, r, d.status, d.code, d.reason)
+}
+
+// judge applies first what holds for all clients and then the client's policy,
+// which may take over the body. A nil denial lets the request pass; effect says
+// what it would do, "" where that was not looked into.
+func (p *Proxy) judge(ex *exchange, r *http.Request) (d *denial, effect string) {
+	_, _, ok := rawTarget(r)
+	switch {
+	case !ok || r.Method == http.MethodConnect:
+		return &denial{http.StatusBadRequest, "PROXY_BAD_TARGET", "target", errTarget}, ""
+	case strings.EqualFold(r.Method, http.MethodTrace):
+		return &denial{http.StatusForbidden, "PROXY_METHOD_NOT_ALLOWED", "method", errTrace}, ""
+	case ex.ambiguous:
+		return &denial{http.StatusForbidden, "PROXY_AMBIGUOUS_PATH", "ambiguous_path", errAmbiguous}, ""
+	case forbidden(ex.path):
+		return &denial{http.StatusForbidden, "PROXY_PATH_NEVER_ALLOWED", "never_allowed", errForbidden(ex.path)}, ""
+	case !p.allows(ex.path):
+		return &denial{http.StatusForbidden, "PROXY_PATH_NOT_ALLOWED", "not_forwarded", fmt.Errorf("%s %w", ex.path, errNotAPath)}, ""
+	}
+	decision := p.policyOf(ex.client).Decide(p.policyRequest(ex, r))
+	if !decision.Allowed {
+		return &denial{http.StatusForbidden, policyCodes[decision.Rule], string(decision.Rule), decision}, decision.Effect
+	}
+	return nil, decision.Effect
+}
+
+func errForbidden(canonical string) error {
+	return fmt.Errorf("%s is never forwarded: it would hand out, show or end the login that all clients share", canonical)
+}
+
+// policyCodes are the codes of what a policy denies.
+var policyCodes = map[policy.Rule]string{
+	policy.Paths:        "PROXY_POLICY_PATHS",
+	policy.APIVersions:  "PROXY_POLICY_API_VERSIONS",
+	policy.Body:         "PROXY_POLICY_BODY",
+	policy.ReadOnly:     "PROXY_POLICY_READ_ONLY",
+	policy.ReadObjects:  "PROXY_POLICY_READ_OBJECTS",
+	policy.WriteObjects: "PROXY_POLICY_WRITE_OBJECTS",
+}
+
+// allows reports whether a canonical path is among those that are forwarded.
+func (p *Proxy) allows(canonical string) bool {
+	return slices.ContainsFunc(p.cfg.AllowPaths, func(prefix string) bool { return within(canonical, prefix) })
 }

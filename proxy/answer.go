@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -44,7 +45,7 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 		// without an answer it must not take silence for a 200.
 		panic(http.ErrAbortHandler)
 	case ex.body != nil && ex.body.broken.Load():
-		p.refuse(w, ex.inbound, http.StatusBadRequest, "PROXY_BAD_BODY", errBrokenBody)
+		p.refuseBody(w, ex.inbound, ex.body)
 	default:
 		writeFault(w, ex.inbound, faultOf(err))
 	}
@@ -86,7 +87,7 @@ func faultOf(err error) fault {
 		if grant.Permanent {
 			return fault{http.StatusBadGateway, "PROXY_GRANT_REFUSED", message, 0}
 		}
-		return fault{http.StatusServiceUnavailable, "PROXY_GRANT_UNAVAILABLE", message, 5 * time.Second}
+		return fault{http.StatusServiceUnavailable, "PROXY_GRANT_UNAVAILABLE", message, cmp.Or(grant.RetryAfter, 5*time.Second)}
 	}
 	if errors.Is(err, auth.ErrClosed) {
 		return fault{http.StatusServiceUnavailable, "PROXY_STOPPING", "the proxy is stopping", time.Second}
@@ -106,9 +107,14 @@ func instanceFault(err error) fault {
 		return fault{http.StatusBadGateway, "PROXY_INSTANCE_UNTRUSTED",
 			fmt.Sprintf("the instance's certificate is not trusted: %v (where a company proxy inspects TLS, set SF_CA_FILE to its CA certificate)", err), 0}
 	}
-	if dial, ok := errors.AsType[*net.OpError](err); ok && (dial.Op == "dial" || dial.Op == "proxyconnect") {
+	operation, _ := errors.AsType[*net.OpError](err)
+	switch {
+	case operation != nil && operation.Op == "dial":
 		return fault{http.StatusServiceUnavailable, "PROXY_INSTANCE_UNREACHABLE",
 			fmt.Sprintf("the instance cannot be reached: %v", err), 5 * time.Second}
+	case operation != nil && operation.Op == "proxyconnect":
+		return fault{http.StatusServiceUnavailable, "PROXY_INSTANCE_UNREACHABLE",
+			fmt.Sprintf("the instance cannot be reached: %v (%s)", err, auth.ExplainTransport(err).Hint()), 5 * time.Second}
 	}
 	var network net.Error
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout() {
@@ -129,6 +135,8 @@ func writeFault(w http.ResponseWriter, r *http.Request, f fault) {
 		status, contentType, body = http.StatusInternalServerError, "text/xml;charset=UTF-8", soapFault(f)
 	case within(ex.path, "/services/async"):
 		contentType, body = bulkError(f, r.Header)
+	case f.code == loginOff:
+		contentType, body = oauthError(f)
 	case isIdentity(ex.path) && f.message == "":
 		contentType, body = "text/plain;charset=UTF-8", []byte(f.code)
 	default:

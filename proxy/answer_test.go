@@ -122,6 +122,7 @@ func TestAnswerToFailures(t *testing.T) {
 	}{
 		{"grant refused", "", &auth.GrantError{Code: "invalid_client_id", Permanent: true}, 502, "PROXY_GRANT_REFUSED", ""},
 		{"grant passing", "", &auth.GrantError{Code: "server_error"}, 503, "PROXY_GRANT_UNAVAILABLE", "5"},
+		{"grant refused for some time", "", &auth.GrantError{Code: "invalid_grant", RetryAfter: 5 * time.Minute}, 503, "PROXY_GRANT_UNAVAILABLE", "300"},
 		{"budget", "", &auth.BudgetError{Subject: username, RetryAfter: 1200 * time.Millisecond}, 429, "PROXY_GRANT_BUDGET", "2"},
 		{"manager closed", "", auth.ErrClosed, 503, "PROXY_STOPPING", "1"},
 		{"fault of our own", "", errors.New("signing: no entropy"), 502, "PROXY_GRANT_REFUSED", ""},

@@ -136,6 +136,16 @@ func (b *body) size() int64 {
 	return int64(len(b.kept))
 }
 
+// fault returns what source failed with, nil if it has not.
+func (b *body) fault() error {
+	b.lock()
+	defer b.mu.Unlock()
+	if b.ended == io.EOF {
+		return nil
+	}
+	return b.ended
+}
+
 // release cuts off all attempts: the handler is about to return, after which
 // the client's body must not be read.
 func (b *body) release() { b.attempt.Add(1) }
@@ -198,7 +208,7 @@ func (p *Proxy) keep(next http.Handler) http.Handler {
 		if r.ContentLength <= p.cfg.ReplayBuffer {
 			whole, err := ex.body.fill(r.ContentLength, p.cfg.ReplayBuffer)
 			if err != nil {
-				p.refuse(w, r, http.StatusBadRequest, "PROXY_BAD_BODY", errBrokenBody)
+				p.refuseBody(w, r, ex.body)
 				return
 			}
 			ex.bodyWhole = whole
@@ -211,4 +221,13 @@ func (p *Proxy) keep(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// refuseBody answers a request whose body could not be read to its end.
+func (p *Proxy) refuseBody(w http.ResponseWriter, r *http.Request, b *body) {
+	if errors.Is(b.fault(), errAfterBody) {
+		p.refuse(w, r, http.StatusBadRequest, "PROXY_BAD_ENVELOPE", errAfterBody)
+		return
+	}
+	p.refuse(w, r, http.StatusBadRequest, "PROXY_BAD_BODY", errBrokenBody)
 }

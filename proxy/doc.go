@@ -4,7 +4,7 @@
 //
 //	client
 //	  → observe       request id, canonical path, one log line      observe.go, path.go
-//	  → guard         Host, Origin, Sec-Fetch-Site                  guard.go
+//	  → guard         Host, Origin, Sec-Fetch-Site; CORS            guard.go, cors.go
 //	  → answerOAuth   logins at the token endpoint, answered here   identify.go
 //	  → readEnvelope  SOAP: session and operation; login() and      soap.go, envelope.go
 //	                  logout() are answered here

@@ -6,11 +6,11 @@ import (
 	"io"
 )
 
-var errAfterBody = errors.New("the request has an element after its Body, where SOAP has none")
+var errAfterBody = errors.New("the request has an element after its Body, which sfproxy does not pass on")
 
 // envelopeTail passes a SOAP request on and fails where an element follows the
-// Body: it could be a second Header, and its session would reach Salesforce. It
-// knows tags from text and nothing more, which costs little; what is no XML is
+// Body. SOAP 1.1 (section 4) lets some follow, but one could be a second Header,
+// whose session would reach Salesforce. It knows tags from text and nothing more, which costs little; what is no XML is
 // Salesforce's to refuse. Its zero value with a source is ready to use.
 type envelopeTail struct {
 	source io.Reader

@@ -4,58 +4,97 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/url"
+	"net/netip"
+	"slices"
 	"strings"
 )
 
 var (
-	errHost      = errors.New("the Host of the request is not a name of this proxy: use localhost, or set PROXY_PUBLIC_URL to the name")
-	errCrossSite = errors.New("a web page of another site made this request; the proxy serves programs, not browsers")
+	errRequestLine = errors.New("the method or the request target holds a character that no HTTP/1.1 request line can hold")
+
+	errHost      = errors.New("the Host of the request is not a name of this proxy: use localhost, or add the name to PROXY_ALLOW_HOSTS")
+	errCrossSite = errors.New("a web page of another site made this request, and the proxy serves programs: to let the page in, add its origin to PROXY_CORS_ORIGINS")
 )
 
 // guard refuses what a web page in a browser on this machine could send: a
 // request whose Host is not ours, and one that the browser made for another
 // site, GETs included, since their answers may leak and their URLs carry data.
-// Only an HTTP/1.0 program sends no Host.
+// Only an HTTP/1.0 program sends no Host. And it refuses what would become
+// another request on the way to Salesforce.
 func (p *Proxy) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.shareAnswer(w.Header(), r)
 		switch {
+		case !fitsRequestLine(r):
+			p.refuse(w, r, http.StatusBadRequest, "PROXY_BAD_TARGET", errRequestLine)
 		case p.clients.Load().open && !p.cfg.AnyHost && r.Host != "" && !p.ownHost(r.Host):
 			p.refuse(w, r, http.StatusForbidden, "PROXY_WRONG_HOST", errHost)
 		case p.crossSite(r):
 			p.refuse(w, r, http.StatusForbidden, "PROXY_CROSS_SITE", errCrossSite)
+		case isPreflight(r):
+			answerPreflight(w, r)
 		default:
 			next.ServeHTTP(w, r)
 		}
 	})
 }
 
+// fitsRequestLine reports whether method and target can stand in the request line
+// that Salesforce gets, as they came. HTTP/2 has no such line, and net/http's
+// server lets spaces in them pass.
+func fitsRequestLine(r *http.Request) bool {
+	return !strings.Contains(r.RequestURI, " ") && !strings.ContainsFunc(r.Method, func(c rune) bool {
+		return !('A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || c == '-')
+	})
+}
+
 // ownHost reports whether host, a Host header, is a name that only a client on
-// this machine would use, or the configured one.
+// this machine would use, or a configured one. The port does not matter: what a
+// web page can bend is where its own name leads.
 func (p *Proxy) ownHost(host string) bool {
-	if p.cfg.PublicURL != nil && strings.EqualFold(host, p.cfg.PublicURL.Host) {
+	name := hostName(host)
+	if p.cfg.PublicURL != nil && name == hostName(p.cfg.PublicURL.Host) || slices.Contains(p.cfg.AllowHosts, name) {
 		return true
 	}
+	ip, err := netip.ParseAddr(name)
+	switch isAddress := err == nil; {
+	case isAddress && ip.IsLoopback() || name == "localhost":
+		return true
+	case p.cfg.NetworkHosts:
+		return isAddress || !strings.Contains(name, ".")
+	}
+	return false
+}
+
+// hostName returns the name in a Host header, without a port and in the form
+// in which names are compared.
+func hostName(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	ip := net.ParseIP(strings.Trim(host, "[]"))
-	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+	host = strings.Trim(host, "[]")
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.Unmap().String()
+	}
+	return strings.ToLower(host)
 }
 
-// crossSite reports whether a browser says that another site's page made the
-// request. Programs send neither header.
+// crossSite reports whether a browser says that a page of another site made the
+// request, unless the page's origin is an allowed one. Programs send neither
+// header.
 func (p *Proxy) crossSite(r *http.Request) bool {
-	switch r.Header.Get("Sec-Fetch-Site") {
-	case "", "none", "same-origin":
-	default:
-		return true
-	}
 	origins := r.Header["Origin"]
-	if len(origins) == 0 {
+	if len(origins) == 0 && len(r.Header["Sec-Fetch-Site"]) == 0 {
 		return false
 	}
-	origin, err := url.Parse(origins[0])
-	return err != nil || len(origins) > 1 || origin.Host == "" ||
-		!strings.EqualFold(origin.Scheme+"://"+origin.Host, exchangeOf(r.Context()).public)
+	asPost := new(http.Request)
+	*asPost = *r
+	asPost.Method = http.MethodPost // Check lets every GET pass
+	if p.crossOrigin.Check(asPost) != nil {
+		return true
+	}
+	// Check asks for the Origin only where Sec-Fetch-Site is missing, and
+	// compares no schemes.
+	return len(origins) > 1 || len(origins) == 1 && !p.sharesWith(origins[0]) &&
+		(origins[0] == "" || !strings.EqualFold(origins[0], exchangeOf(r.Context()).public))
 }

@@ -102,7 +102,7 @@ func newHandler(t testing.TB, cfg proxy.Config, log io.Writer) http.Handler {
 }
 
 // startOrg runs an org over TLS and a proxy in front of it.
-func startOrg(t *testing.T, change func(*devorg.Config, *proxy.Config)) (*rig, *devorg.Org) {
+func startOrg(t testing.TB, change func(*devorg.Config, *proxy.Config)) (*rig, *devorg.Org) {
 	t.Helper()
 	orgConfig := devorg.Config{ConsumerKey: "3MVG9.test", PublicKey: &appKey().PublicKey, Users: []string{username}, TLS: true}
 	cfg := proxy.Config{}

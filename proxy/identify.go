@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/sfproxy/sfproxy/policy"
 )
 
 // Client is an app that may use the proxy.
@@ -17,8 +19,9 @@ type Client struct {
 	Name    string // for logs and Sforce-Call-Options
 	Subject string // the Salesforce user its requests act as
 	// APIKey is the client's credential, see [HashAPIKey].
-	APIKey   APIKey
-	ReadOnly bool // GET and HEAD only
+	APIKey APIKey
+	// Policy is what it may do; nil allows everything.
+	Policy *policy.Policy
 }
 
 // APIKey is the SHA-256 of an API key. The zero value matches no key.
@@ -46,20 +49,6 @@ var (
 	errUnidentified = errors.New("the request has no valid credential of a client of this proxy: send an API key as Authorization: Bearer")
 	errSession      = errors.New("the session has expired, was ended, or is none of this proxy's")
 )
-
-// answerOAuth answers the token and the revocation endpoint, where clients can
-// log in.
-func (p *Proxy) answerOAuth(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ex := exchangeOf(r.Context())
-		if p.cfg.Logins == nil || ex.ambiguous || ex.path != "/services/oauth2/token" && ex.path != "/services/oauth2/revoke" {
-			next.ServeHTTP(w, r)
-			return
-		}
-		w.Header().Set(requestIDHeader, ex.id)
-		p.cfg.Logins.ServeOAuth(w, r, ex.public)
-	})
-}
 
 // clients are those who may use the proxy.
 type clients struct {

@@ -16,14 +16,7 @@ const requestIDHeader = "X-Request-Id"
 // also when the answer broke off, which arrives here as a panic.
 func (p *Proxy) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ex := &exchange{id: requestID(r), started: time.Now(), path: r.URL.Path, public: p.publicOrigin(r)}
-		if raw, _, ok := rawTarget(r); ok {
-			if canonical, err := canonicalPath(raw); err == nil {
-				ex.path = canonical
-			} else {
-				ex.ambiguous = true
-			}
-		}
+		ex := p.newExchange(r)
 		r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, ex))
 		ex.inbound = r
 		recorder := &recorder{ResponseWriter: w}
@@ -33,6 +26,19 @@ func (p *Proxy) observe(next http.Handler) http.Handler {
 		next.ServeHTTP(recorder, r)
 		whole = true
 	})
+}
+
+// newExchange returns the exchange of a request.
+func (p *Proxy) newExchange(r *http.Request) *exchange {
+	ex := &exchange{id: requestID(r), started: time.Now(), path: r.URL.Path, public: p.publicOrigin(r)}
+	if raw, _, ok := rawTarget(r); ok {
+		if canonical, err := canonicalPath(raw); err == nil {
+			ex.path = canonical
+		} else {
+			ex.ambiguous = true
+		}
+	}
+	return ex
 }
 
 // logExchange writes the line of a request: at warn where the proxy could not
@@ -73,6 +79,9 @@ func (p *Proxy) logExchange(ex *exchange, rec *recorder, whole bool) {
 	}
 	if ex.replayed {
 		attrs = append(attrs, slog.Bool("replayed", true))
+	}
+	if ex.rule != "" {
+		attrs = append(attrs, slog.String("rule", ex.rule))
 	}
 	if ex.failure != nil {
 		attrs = append(attrs, slog.String("reason", ex.failure.Error()))

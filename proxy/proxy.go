@@ -48,9 +48,18 @@ type Config struct {
 	// Logins is for clients that log in. Default: none can.
 	Logins Logins
 	// AnyHost lets requests name the proxy by any Host. Otherwise, without
-	// Clients, it must be a loopback name or PublicURL's: a web page can give
-	// its own name the proxy's address (DNS rebinding).
+	// Clients, it must be a loopback name, PublicURL's or one of AllowHosts: a
+	// web page can give its own name the proxy's address (DNS rebinding).
 	AnyHost bool
+	// NetworkHosts lets the Host be any IP address, and any name without a dot,
+	// too: names of a local network, which are nobody's outside it.
+	NetworkHosts bool
+	// AllowHosts are further names, without a port, in lower case; IP addresses
+	// as [netip.Addr] writes them.
+	AllowHosts []string
+	// CORSOrigins are the origins whose pages may send requests and read the
+	// answers, as browsers write them. Default: none.
+	CORSOrigins []string
 	// PublicURL is the origin that clients know the proxy by. Default: scheme
 	// and Host of the request.
 	PublicURL *url.URL
@@ -64,6 +73,9 @@ type Config struct {
 	// OnRaised is called for each request that MinAPIVersion changed, with the
 	// client's name. Default: not.
 	OnRaised func(client string)
+	// OnDenied is called for each request that its client may not send, with the
+	// client's name and the name of the rule, of which there are few. Default: not.
+	OnDenied func(client, rule string)
 	// ReplayBuffer is how many bytes of a request body are kept for a replay.
 	ReplayBuffer int64
 	// Logger gets a line a request at debug, failures at warn. Default: none.
@@ -72,12 +84,13 @@ type Config struct {
 
 // Proxy is the main flow as an [http.Handler]. Safe for concurrent use.
 type Proxy struct {
-	cfg        Config
-	minVersion int      // the number of MinAPIVersion; 0 for none
-	raised     sync.Map // raisedAPI → nothing: what the log has told of
-	logger     *slog.Logger
-	handler    http.Handler
-	clients    atomic.Pointer[clients] // of now; a request asks for them once
+	cfg         Config
+	minVersion  int      // the number of MinAPIVersion; 0 for none
+	raised      sync.Map // raisedAPI → nothing: what the log has told of
+	logger      *slog.Logger
+	handler     http.Handler
+	crossOrigin *http.CrossOriginProtection
+	clients     atomic.Pointer[clients] // of now; a request asks for them once
 }
 
 // ErrAllowPath says that one of Config.AllowPaths can never be forwarded.
@@ -108,7 +121,11 @@ func New(cfg Config) (*Proxy, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	p := &Proxy{cfg: cfg, minVersion: minVersion, logger: cfg.Logger}
+	crossOrigin, err := newCrossOrigin(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	p := &Proxy{cfg: cfg, minVersion: minVersion, logger: cfg.Logger, crossOrigin: crossOrigin}
 	p.clients.Store(&clients{list: cfg.Clients, open: len(cfg.Clients) == 0})
 	reverse := &httputil.ReverseProxy{
 		Rewrite:        rewrite,
@@ -143,7 +160,8 @@ type exchange struct {
 	inbound  *http.Request
 	token    *auth.Token // the one that the answer was got with
 	replayed bool
-	failure  error // why the proxy itself answered
+	failure  error  // why the proxy itself answered
+	rule     string // that denied the request; "" if none did
 }
 
 type exchangeKey struct{}

@@ -19,6 +19,7 @@ func respond(resp *http.Response) error {
 	h := resp.Header
 	h.Del("Strict-Transport-Security") // it would bind the proxy's host name
 	keepSetCookies(h, ex.path)
+	dropCORS(h)
 	if h.Get(requestIDHeader) == "" {
 		h.Set(requestIDHeader, ex.id)
 	}

@@ -25,7 +25,6 @@ func soapFault(f fault) []byte {
 }
 
 var (
-	errLoginOff   = errors.New("this proxy answers login() for clients with a username and a password: set PROXY_CLIENT_<n>_USERNAME and PROXY_CLIENT_<n>_PASSWORD")
 	errShared     = errors.New("invalidateSessions() would end the login that all clients share")
 	errSOAPMethod = errors.New("SOAP requests are POSTs")
 	errSOAPCoded  = errors.New("the request has a Content-Encoding other than gzip or deflate, or is not what it says")
@@ -135,7 +134,7 @@ func (p *Proxy) answerLogin(w http.ResponseWriter, r *http.Request, ex *exchange
 		w.Header().Set(requestIDHeader, ex.id)
 		p.cfg.Logins.ServeSOAP(w, r, ex.public, ex.body.beginning())
 	case ex.envelope.operation.Local == "login":
-		p.refuse(w, r, http.StatusForbidden, "PROXY_LOGIN_OFF", errLoginOff)
+		p.refuse(w, r, http.StatusForbidden, loginOff, errLoginOff)
 	default:
 		writeLogout(w, ex, ex.envelope.operation.Space)
 	}

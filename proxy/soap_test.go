@@ -54,6 +54,23 @@ func TestSOAPLogoutEndsHere(t *testing.T) {
 	}
 }
 
+// What follows the Body is refused wherever it stands, with the same words.
+func TestSOAPEndsWithItsBody(t *testing.T) {
+	base := upstream(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })
+	r := start(t, proxy.Config{Tokens: newTokens(base), ReplayBuffer: 1 << 20})
+	for _, size := range []int{0, 100 << 10, 5 << 20} {
+		text := envelope("query", "urn:partner.soap.sforce.com")
+		text = strings.Replace(text, "</e:Body>", strings.Repeat(" ", size)+"</e:Body><x/>", 1)
+		for _, body := range []io.Reader{strings.NewReader(text), unsized{strings.NewReader(text)}} {
+			got := r.send(t, "POST", "/services/Soap/u/60.0", body, "Content-Type: text/xml")
+			got.wantFault(t, http.StatusInternalServerError, "PROXY_BAD_ENVELOPE")
+			if !strings.Contains(got.body, "an element after its Body, which sfproxy does not pass on") {
+				t.Errorf("%d bytes, %T: answer = %s", size, body, got.body)
+			}
+		}
+	}
+}
+
 // Only a POST is looked into, so nothing else with a body passes.
 func TestSOAPIsPOST(t *testing.T) {
 	arrived := 0

@@ -6,11 +6,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,8 +29,9 @@ func NewTransport(roots *x509.CertPool) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	return &http.Transport{
-		Proxy:       http.ProxyFromEnvironment,
-		DialContext: dialer.DialContext,
+		Proxy:                  http.ProxyFromEnvironment,
+		OnProxyConnectResponse: checkTunnel,
+		DialContext:            dialer.DialContext,
 		TLSClientConfig: &tls.Config{
 			RootCAs:            roots,
 			MinVersion:         tls.VersionTLS12,
@@ -45,6 +48,16 @@ func NewTransport(roots *x509.CertPool) *http.Transport {
 		DisableCompression: true,
 		Protocols:          protocols,
 	}
+}
+
+// checkTunnel makes a company proxy's refusal of CONNECT an error of the way to
+// it, which tells that nothing was sent. net/http's own is the bare status text.
+func checkTunnel(_ context.Context, companyProxy *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	return &net.OpError{Op: "proxyconnect", Net: "tcp",
+		Err: fmt.Errorf("%s answered %d %s", companyProxy.Host, resp.StatusCode, http.StatusText(resp.StatusCode))}
 }
 
 // transport sends a request with the token of its client's subject. If

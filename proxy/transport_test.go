@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -130,5 +131,27 @@ func TestTransportReplaysOnNewConnection(t *testing.T) {
 	r := start(t, proxy.Config{Tokens: newTokens(base)})
 	if got := r.send(t, "POST", limitsPath, strings.NewReader("body")); got.status != 200 || got.body != "body" {
 		t.Errorf("answer = %d %s", got.status, got.body)
+	}
+}
+
+// A company proxy that refuses has sent nothing on, and is what to look at.
+func TestTransportTellsOfCompanyProxy(t *testing.T) {
+	for _, status := range []int{http.StatusForbidden, http.StatusProxyAuthRequired, http.StatusBadGateway} {
+		company := upstream(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+		companyURL, err := url.Parse(company)
+		if err != nil {
+			t.Fatal(err)
+		}
+		companyURL.User = url.UserPassword("user", "secret-password")
+		transport := proxy.NewTransport(nil)
+		t.Cleanup(transport.CloseIdleConnections)
+		transport.Proxy = http.ProxyURL(companyURL)
+		r := start(t, proxy.Config{Tokens: newTokens("https://acme.my.salesforce.test"), Transport: transport})
+		got := r.send(t, "POST", limitsPath, strings.NewReader("body"))
+		got.wantFault(t, http.StatusServiceUnavailable, "PROXY_INSTANCE_UNREACHABLE")
+		want := fmt.Sprintf("%s answered %d %s (the company proxy in HTTPS_PROXY cannot be reached or refuses: ", companyURL.Host, status, http.StatusText(status))
+		if !strings.Contains(got.body, want) || strings.Contains(got.body+r.log.String(), "secret-password") {
+			t.Errorf("answer = %s, want %q in it", got.body, want)
+		}
 	}
 }

@@ -26,7 +26,8 @@ func parseVersion(version string) (int, error) {
 
 // raise sends requests for an API version that the org has retired, or soon
 // will, to the lowest one that it is to be asked for. Nothing else of the path
-// changes, so what admit has decided holds.
+// changes, so what admit has decided holds, but for the allowed paths: they may
+// name versions.
 func (p *Proxy) raise(next http.Handler) http.Handler {
 	if p.minVersion == 0 {
 		return next
@@ -37,6 +38,11 @@ func (p *Proxy) raise(next http.Handler) http.Handler {
 			ex := exchangeOf(r.Context())
 			ex.raisedFrom = rawPath[from:to]
 			ex.raisedPath = rawPath[:from] + p.cfg.MinAPIVersion + rawPath[to:]
+			if raised, err := canonicalPath(ex.raisedPath); err != nil || !p.allows(raised) {
+				p.refuse(w, r, http.StatusForbidden, "PROXY_PATH_NOT_ALLOWED",
+					fmt.Errorf("%s, to which SF_MIN_API_VERSION raises the path, is not among the paths that are forwarded: to allow it, add a prefix of it to PROXY_ALLOW_PATHS", raised))
+				return
+			}
 			p.sayRaised(ex, apiOf(rawPath))
 		}
 		next.ServeHTTP(w, r)

@@ -109,6 +109,28 @@ func TestRaisedVersionIsSaid(t *testing.T) {
 	}
 }
 
+// A path that was raised has to be allowed as one that was asked for.
+func TestRaisedPathHasToBeAllowed(t *testing.T) {
+	url := upstream(t, func(http.ResponseWriter, *http.Request) {})
+	r := start(t, proxy.Config{Tokens: newTokens(url), MinAPIVersion: "60.0",
+		AllowPaths: []string{"/services/data/v20.0", "/services/data/v21.0/limits", "/services/data/v60.0/limits"}})
+	for path, allowed := range map[string]bool{
+		"/services/data/v20.0/limits": true, "/services/data/v21.0/limits": true, "/services/data/v20.0/query": false, "/services/data/v20.0": false,
+	} {
+		got := r.send(t, "GET", path, nil)
+		if allowed {
+			if got.status != http.StatusOK {
+				t.Errorf("%s: answer = %d %s", path, got.status, got.body)
+			}
+			continue
+		}
+		got.wantFault(t, http.StatusForbidden, "PROXY_PATH_NOT_ALLOWED")
+		if raised := strings.Replace(path, "20.0", "60.0", 1); !strings.Contains(got.body, raised) {
+			t.Errorf("%s: answer = %s, want %s in it", path, got.body, raised)
+		}
+	}
+}
+
 func TestMinAPIVersionIsPlain(t *testing.T) {
 	for _, version := range []string{"60", "v60.0", "60.1", "0.0", "-1.0", "+60.0", "060.0", ".0"} {
 		if _, err := proxy.New(proxy.Config{Tokens: newTokens(""), Transport: http.DefaultTransport, Subject: username, MinAPIVersion: version}); err == nil {

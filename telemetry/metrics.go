@@ -12,7 +12,7 @@ import (
 	"github.com/sfproxy/sfproxy/auth"
 )
 
-// KeyResult is what has become of a key that was read while the proxy ran.
+// KeyResult is what has become of a new key.
 type KeyResult string
 
 // What may become of a key.
@@ -29,7 +29,7 @@ type ReloadResult string
 const (
 	ReloadApplied   ReloadResult = "applied"   // something has changed and is in use
 	ReloadUnchanged ReloadResult = "unchanged" // nothing that matters has changed
-	ReloadRefused   ReloadResult = "refused"   // something is wrong, and what was in use stays
+	ReloadRefused   ReloadResult = "refused"   // something is wrong and not used
 )
 
 // Metrics are the numbers that an operator's monitoring reads. All labels have
@@ -42,16 +42,17 @@ type Metrics struct {
 	certificate *prometheus.GaugeVec // without labels: it is there or not
 	raised      *prometheus.CounterVec
 	grants      *prometheus.CounterVec
+	denials     *prometheus.CounterVec
 }
 
 // NewMetrics returns Metrics of a program of that version, all at zero.
 func NewMetrics(version string) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
-		keyChanges: counter("key_changes_total", "Private keys that came while the proxy ran: taken by the org (accepted), "+
-			"not taken (refused), or not usable (unreadable).", "result"),
+		keyChanges: counter("key_changes_total", "New private keys: taken by the org (accepted), not taken (refused), "+
+			"or not usable, which counts at start as well (unreadable).", "result"),
 		reloads: counter("config_reloads_total", "Times that the files of keys and credentials were read again: "+
-			"something new is in use (applied), nothing is new (unchanged), or something is wrong and the old stays (refused).", "result"),
+			"something new is in use (applied), nothing is new (unchanged), or something is wrong and not used (refused).", "result"),
 		pending: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "key_pending",
 			Help: "1 while a new private key waits for the org to take it and another one is in use, else 0."}),
 		certificate: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "certificate_expiry_timestamp_seconds",
@@ -61,6 +62,7 @@ func NewMetrics(version string) *Metrics {
 		grants: counter("grants_total", "Requests for an access token at the login host: answered with one (granted), "+
 			"refused for good (refused), or failed in a way that may pass (failed).", "result"),
 	}
+	m.denials = counter("denials_total", "Requests of clients that were not forwarded, by the rule that denied them.", "client", "rule")
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "build_info",
 		Help: "Always 1; the label is the version of the program."}, []string{"version"})
 	build.WithLabelValues(version).Set(1)
@@ -73,7 +75,7 @@ func NewMetrics(version string) *Metrics {
 	for _, result := range []string{"granted", "refused", "failed"} {
 		m.grants.WithLabelValues(result)
 	}
-	m.registry.MustRegister(build, m.keyChanges, m.reloads, m.pending, m.certificate, m.raised, m.grants,
+	m.registry.MustRegister(build, m.keyChanges, m.reloads, m.pending, m.certificate, m.raised, m.grants, m.denials,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -101,10 +103,11 @@ func (m *Metrics) Reloaded(r ReloadResult) { m.reloads.WithLabelValues(string(r)
 
 // KeyPending says whether a new key waits for the org to take it.
 func (m *Metrics) KeyPending(waits bool) {
-	m.pending.Set(0)
+	value := 0.0 // and set once, since it may be read at any time
 	if waits {
-		m.pending.Set(1)
+		value = 1
 	}
+	m.pending.Set(value)
 }
 
 // CertificateExpires says when the certificate does; the zero time stands for
@@ -119,6 +122,10 @@ func (m *Metrics) CertificateExpires(at time.Time) {
 
 // APIVersionRaised counts a request of a client, by its configured name.
 func (m *Metrics) APIVersionRaised(client string) { m.raised.WithLabelValues(client).Inc() }
+
+// Denied counts a request that a client, by its configured name, may not send.
+// There are few rules.
+func (m *Metrics) Denied(client, rule string) { m.denials.WithLabelValues(client, rule).Inc() }
 
 // CountGrants returns grant with its results counted.
 func (m *Metrics) CountGrants(grant auth.GrantFunc) auth.GrantFunc {

@@ -30,6 +30,7 @@ func newMetrics(t *testing.T) *telemetry.Metrics {
 	m.KeyPending(true)
 	m.CertificateExpires(time.Unix(1_900_000_000, 0))
 	m.APIVersionRaised("billing")
+	m.Denied("billing", "read_only")
 	for _, err := range []error{nil, &auth.GrantError{Permanent: true}, errors.New("no route")} {
 		grant := m.CountGrants(func(context.Context, string) (*auth.Token, error) { return nil, err })
 		if _, got := grant(t.Context(), "user"); got != err {
@@ -53,6 +54,7 @@ func TestMetricsPage(t *testing.T) {
 	text := page("/metrics")
 	for _, want := range []string{
 		`sfproxy_build_info{version="v1.2.3"} 1`,
+		`sfproxy_denials_total{client="billing",rule="read_only"} 1`,
 		`sfproxy_key_changes_total{result="accepted"} 0`,
 		`sfproxy_key_changes_total{result="refused"} 1`,
 		`sfproxy_key_changes_total{result="unreadable"} 0`,
@@ -78,6 +80,31 @@ func TestMetricsPage(t *testing.T) {
 	text = page("/metrics")
 	if !strings.Contains(text, "\nsfproxy_key_pending 0\n") || strings.Contains(text, "\nsfproxy_certificate_expiry") {
 		t.Errorf("/metrics does not say that no key is pending and no certificate known:\n%s", text)
+	}
+}
+
+// TestKeyPendingIsSteady reads the metric while it is set to what it is.
+func TestKeyPendingIsSteady(t *testing.T) {
+	m := telemetry.NewMetrics("v1.2.3")
+	m.KeyPending(true)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for t.Context().Err() == nil {
+			m.KeyPending(true)
+		}
+	}()
+	t.Cleanup(func() { <-ended })
+	for range 200 {
+		families, err := m.Gatherer().Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, family := range families {
+			if family.GetName() == "sfproxy_key_pending" && family.GetMetric()[0].GetGauge().GetValue() != 1 {
+				t.Fatal("sfproxy_key_pending is 0 for a moment, want 1 all the time")
+			}
+		}
 	}
 }
 

@@ -1,0 +1,12 @@
+//go:build !unix
+
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+)
+
+// keepOwner is for systems with users and groups in the manner of Unix.
+func keepOwner(*os.File, fs.FileInfo) error { return errors.ErrUnsupported }

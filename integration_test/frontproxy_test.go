@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -73,6 +74,18 @@ http {
 	return n
 }
 
+// ownAddress returns an address to listen on at which nobody else does: it is on
+// a loopback address of its own, whose ports no other test is given.
+func ownAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
 // passedOn is a request that nginx has passed on.
 type passedOn struct {
 	Request  string // "METHOD path"
@@ -110,7 +123,7 @@ type chain struct {
 // startChain starts all of a chain but the front.
 func startChain(t *testing.T, env ...string) *chain {
 	t.Helper()
-	between, instance := freeAddress(t), freeAddress(t)
+	between, instance := ownAddress(t), ownAddress(t)
 	org := startOrg(t, devorg.Config{InstanceListen: instance, PublicInstanceURL: "http://" + between})
 	c := &chain{org: org, behind: startNginx(t, between, instance, 60)}
 	c.proxy = startProxy(t, with(with(org.env, "LOG_LEVEL=debug"), env...))
@@ -284,7 +297,7 @@ func TestRequestsAreCountedAlike(t *testing.T) {
 			c := startChain(t)
 			address := strings.TrimPrefix(c.proxy.URL, "http://")
 			if front {
-				c.front = startNginx(t, freeAddress(t), address, 1)
+				c.front = startNginx(t, ownAddress(t), address, 1)
 				address = c.front.address
 			}
 			for _, s := range ambiguousShapes {

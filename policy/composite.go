@@ -7,11 +7,12 @@ import (
 )
 
 // isComposite reports whether requests may lie within the requests of a
-// canonical path.
+// canonical path, or of what another reader could make of it.
 func isComposite(path string) bool {
 	c := &call{path: segments(path)}
 	return c.is(0, "services", "data") && (strings.HasPrefix(c.at(3), "composite") ||
-		c.at(3) == "tooling" && strings.HasPrefix(c.at(4), "composite"))
+		c.at(3) == "tooling" && strings.HasPrefix(c.at(4), "composite") ||
+		strings.ContainsAny(c.at(3)+c.at(4), `%;\ `))
 }
 
 // composite returns the effect of a call under /composite.
@@ -110,6 +111,9 @@ func (in *inspector) subrequest(one any, inBatch bool) (effect, error) {
 	if err != nil {
 		return effect{}, &denialError{Decision{Rule: Paths, Reason: "a request within the request is not forwarded", Remedy: err.Error()}}
 	}
+	if strings.Contains(path, "@{") {
+		return effect{}, errReference
+	}
 	for _, denial := range []*Decision{in.policy.judgePath(path), in.policy.judgeVersion(path)} {
 		if denial != nil {
 			return effect{}, &denialError{*denial}
@@ -155,6 +159,14 @@ var (
 	idReference = regexp.MustCompile(`^@(?:\{|%7[Bb])[A-Za-z0-9_]+(?:\[[0-9]+\])*(?:\.[A-Za-z0-9_]+(?:\[[0-9]+\])*)*\.[A-Za-z0-9]*[Ii][Dd](?:\}|%7[Dd])$`)
 )
 
+var errReference = unreadable("a url within it has a reference that is not to an id, or where no id stands")
+
+// hasReference reports whether a part of a url may have a reference in it.
+func hasReference(text string) bool {
+	text = strings.ToLower(text)
+	return strings.Contains(text, "@{") || strings.Contains(text, "@%7b") || strings.Contains(text, "%40{") || strings.Contains(text, "%40%7b")
+}
+
 // withoutReferences replaces references to the results of other requests, such
 // as @{account.id}, by an id. What they stand for is known only to Salesforce,
 // so that others than to ids, in the place of an id, are refused.
@@ -162,15 +174,15 @@ func withoutReferences(address string) (string, error) {
 	path, query, hasQuery := strings.Cut(address, "?")
 	for _, found := range reference.FindAllString(address, -1) {
 		if !idReference.MatchString(found) {
-			return "", unreadable("a url within it has a reference that is not to an id")
+			return "", errReference
 		}
 	}
 	parts := strings.Split(path, "/")
 	for i, part := range parts {
 		switch {
-		case !strings.Contains(part, "@"):
+		case !hasReference(part):
 		case i < 3 || reference.FindString(part) != part || !strings.EqualFold(parts[i-2], "sobjects"):
-			return "", unreadable("a url within it has a reference where no id stands")
+			return "", errReference
 		default:
 			parts[i] = placeholderID
 		}
@@ -178,8 +190,8 @@ func withoutReferences(address string) (string, error) {
 	path = strings.Join(parts, "/")
 	if hasQuery {
 		query = reference.ReplaceAllLiteralString(query, placeholderID)
-		if strings.Contains(query, "@{") || strings.Contains(strings.ToLower(query), "@%7b") || strings.Contains(query, "%40") {
-			return "", unreadable("a url within it has a reference that cannot be read")
+		if hasReference(query) {
+			return "", errReference
 		}
 		return path + "?" + query, nil
 	}

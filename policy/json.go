@@ -62,6 +62,9 @@ func jsonObject(d *json.Decoder, depth int) (any, error) {
 			return nil, err
 		}
 		name := strings.ToLower(key.(string)) // as the decoder has it that keys are
+		if strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf }) {
+			return nil, unreadable("its JSON has the key %q, which is not in ASCII", name) // some letters are others in another case
+		}
 		if _, twice := object[name]; twice {
 			return nil, unreadable("its JSON has the key %q twice", name)
 		}

@@ -140,6 +140,8 @@ func TestObjectsInSOAP(t *testing.T) {
 		{"POST", u, partner(`<create><sObjects xsi:type="Contact"/></create>`), ""},
 		{"POST", u, partner(`<update><sObjects xsi:type="x:Account"><type>Contact</type></sObjects></update>`), writeObjects},
 		{"POST", u, partner(`<update><sObjects><Id>1</Id></sObjects></update>`), readObjects},
+		{"POST", "/services/Soap/m/60.0", envelope("http://soap.sforce.com/2006/04/metadata", `<listMetadata/>`), ""},
+		{"POST", "/services/Soap/m/60.0", envelope("http://soap.sforce.com/2006/04/metadata", `<readMetadata/>`), readObjects},
 		{"POST", u, partner(`<delete><ids>003000000000001AAA</ids></delete>`), readObjects},
 	})
 }

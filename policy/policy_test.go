@@ -147,6 +147,11 @@ func TestReadOnlyComposite(t *testing.T) {
 		{"POST", other, composite(request("GET", data+"/sobjects/Account/@{a.records[0].OwnerId}")), ""},
 		{"POST", other, composite(request("GET", data+"/sobjects/Account/@{a.Name}")), body},
 		{"POST", other, composite(request("GET", data+"/@{a.id}/x")), body},
+		{"POST", other, composite(request("GET", data+"/%40%7Ba.id%7D/x")), body},
+		{"POST", other, composite(request("GET", data+"/sobjects/Contact/Email__c/a@example.com")), ""},
+		{"POST", other, composite(request("GET", data+"/query?q=SELECT+Id+FROM+Contact+WHERE+Email='a%40example.com'")), ""},
+		{"POST", other, composite(request("GET", data+"/query?q=SELECT+Id+FROM+Contact+WHERE+Name='%40%7Ba.Name}'")), body},
+		{"POST", other, `{"compositeRequest":[` + get + `],"compo\u017fiteRequest":[` + request("DELETE", data+"/sobjects/Account/1") + `]}`, body},
 		{"POST", other, composite(request("GET", data+"/query?q=SELECT+Id+FROM+Account+WHERE+Id='@{a.id}'")), ""},
 		{"POST", other, composite(request("POST", data+"/composite/tree/Account")), readOnly},
 		{"POST", other, composite(request("DELETE", data+"/composite/sobjects?ids=1")), readOnly},
@@ -319,6 +324,7 @@ func TestPathsAndVersions(t *testing.T) {
 		{"GET", "/services/apexrest/x", "", ""},
 		{"POST", data + "/composite/batch", `{"batchRequests":[{"method":"GET","url":"v54.0/limits"}]}`, policy.APIVersions},
 		{"GET", "/services/async/54.0/job/1", "", policy.APIVersions},
+		{"POST", data + "/%63omposite", composite(request("GET", "/services/data/v54.0/limits")), body}, // decoded once
 	})
 	check(t, policy.Config{}, []example{{"DELETE", data + "/sobjects/Account/1", "", ""}, {"POST", data + "/composite", "no JSON", ""}})
 }

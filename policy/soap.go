@@ -83,6 +83,8 @@ func (in *inspector) operation(api string, o *element) effect {
 	what := name + "()"
 	describes := api != "m" && strings.HasPrefix(name, "describe")
 	switch {
+	case api == "m" && (name == "readMetadata" || name == "retrieve" || name == "checkRetrieveStatus"):
+		return readingUnknown(what) // some of the metadata are records
 	case api == "m" && soapReads[api][name]:
 		return metadata(what)
 	case describes:

@@ -9,7 +9,7 @@
 //	  → readEnvelope  SOAP: session and operation; login() and      soap.go, envelope.go
 //	                  logout() are answered here
 //	  → identify      credential → client, and so the subject       identify.go
-//	  → admit         path, method                                  admit.go, path.go
+//	  → admit         path, method, the client's policy             admit.go, path.go, policy.go
 //	  → raise         an API version that is too old → a newer one  version.go
 //	  → keep          read the body whole, or enough for a replay   body.go
 //	  → rewrite       strip what is not Salesforce's business       rewrite.go

@@ -31,7 +31,8 @@ func FuzzReadOnlyChangesNothing(f *testing.F) {
 		request := g.request()
 		w.serve("reader", request)
 		if after := w.org.Snapshot(); after != before {
-			t.Fatalf("%s\nchanged the org from\n%s\nto\n%s", request, before, after)
+			t.Errorf("%s\nchanged the org from\n%s\nto\n%s", request, before, after)
+			before = after // the next input, or a smaller one, is judged by itself
 		}
 	})
 }
@@ -213,6 +214,9 @@ func (g *generator) request() sketch {
 }
 
 func (g *generator) method() string {
+	if g.calm && g.depth > 0 && g.choose(16) > 0 {
+		return "GET"
+	}
 	return g.pick("GET", "POST", "GET", "POST", "DELETE", "PATCH", "PUT")
 }
 
@@ -248,7 +252,7 @@ func (g *generator) subrequests(bodyName, prefix string) []any {
 	var list []any
 	for i := range 1 + g.choose(3) {
 		path, body := "limits", any(nil)
-		if g.depth < 3 {
+		if g.depth < 3 && (i == 0 || g.choose(3) == 0) {
 			path, body = g.resource()
 		}
 		one := map[string]any{"method": g.method(), "url": g.bend(prefix+path) + g.query(path), "referenceId": fmt.Sprintf("r%d", i)}

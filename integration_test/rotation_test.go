@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -89,6 +90,20 @@ func (r *rotated) waitCount(t *testing.T, name string, least int) {
 		n, err := strconv.Atoi(r.metric(t, name))
 		return err == nil && n >= least
 	})
+}
+
+// issuedAt returns when the token in use was issued, as /readyz has it.
+func (r *rotated) issuedAt(t *testing.T) string {
+	t.Helper()
+	var ready struct {
+		Token struct {
+			IssuedAt string `json:"issued_at"`
+		}
+	}
+	if err := json.Unmarshal(r.ask(t, "/readyz").body, &ready); err != nil {
+		t.Fatal(err)
+	}
+	return ready.Token.IssuedAt
 }
 
 // Metrics of the rotation.
@@ -178,9 +193,13 @@ func (r *rotated) rightOrder(t *testing.T, step, i int, key *rsa.PrivateKey) {
 func (r *rotated) wrongOrder(t *testing.T, step, i int, key *rsa.PrivateKey) {
 	switch step {
 	case 0:
+		before := r.issuedAt(t)
 		r.replace(t, "server.key", keyPEM(t, key))
 		r.waitCount(t, keysRefused, (i+1)/2)
 		r.waitMetric(t, keyPending, "1")
+		// The old key gets a new token at once. One that was taken away on its way
+		// to the proxy would be the second loss for a request.
+		eventually(t, "the old key's token is there", func() bool { return r.issuedAt(t) != before })
 	case 1:
 		r.org.RotateKey(&key.PublicKey)
 	case 2:

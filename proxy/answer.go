@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -166,8 +167,7 @@ func restError(f fault, h http.Header) (contentType string, body []byte) {
 			Faults  []restFault `xml:"Error"`
 		}{Faults: []restFault{one}})
 	}
-	body, _ = json.Marshal([]restFault{one})
-	return "application/json;charset=UTF-8", body
+	return "application/json;charset=UTF-8", marshalJSON([]restFault{one})
 }
 
 // bulkError is the error of Bulk API 1.0: XML, or JSON for who sends JSON.
@@ -178,10 +178,19 @@ func bulkError(f fault, h http.Header) (contentType string, body []byte) {
 		Message string   `xml:"exceptionMessage" json:"exceptionMessage"`
 	}{Code: f.code, Message: f.message}
 	if strings.Contains(h.Get("Content-Type"), "json") || strings.Contains(h.Get("Accept"), "json") {
-		body, _ = json.Marshal(one)
-		return "application/json;charset=UTF-8", body
+		return "application/json;charset=UTF-8", marshalJSON(one)
 	}
 	return "application/xml;charset=UTF-8", marshalXML(one)
+}
+
+// marshalJSON leaves "<" and "&" as people read them: no browser takes the
+// answer for HTML, since its type is told and not to be guessed.
+func marshalJSON(v any) []byte {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	encoder.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
 func marshalXML(v any) []byte {

@@ -162,3 +162,11 @@ func TestErrorHasSalesforcesOrder(t *testing.T) {
 		t.Errorf("answer = %s, want message before errorCode", got.body)
 	}
 }
+
+// What to set is readable as it is: PROXY_CLIENT_<n>_READ_ONLY.
+func TestErrorIsReadable(t *testing.T) {
+	r := start(t, proxy.Config{Tokens: newTokens("http://localhost:1")})
+	if got := r.send(t, "GET", "/a%3Cn%3E", nil); !strings.Contains(got.body, "/a<n>") {
+		t.Errorf("answer = %s, want /a<n> in it as it is", got.body)
+	}
+}

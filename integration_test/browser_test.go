@@ -171,6 +171,20 @@ func TestBrowser(t *testing.T) {
 			t.Errorf("the org got %d requests", got)
 		}
 	})
+	t.Run("redirected from an address that a person typed", func(t *testing.T) {
+		org := startOrg(t, devorg.Config{})
+		p := startProxy(t, org.env)
+		site := httptest.NewServer(http.RedirectHandler(p.URL+echoPath+"?q=1", http.StatusFound))
+		t.Cleanup(site.Close)
+		seen := mustCommand(t, "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+			"--user-data-dir="+t.TempDir(), "--dump-dom", site.URL)
+		if !strings.Contains(seen, "PROXY_CROSS_SITE") {
+			t.Errorf("the browser shows %s, want the proxy's refusal", seen)
+		}
+		if got := org.Stats().Requests; got != 0 {
+			t.Errorf("the org got %d requests", got)
+		}
+	})
 	t.Run("allowed", func(t *testing.T) {
 		org, site := startOrg(t, devorg.Config{}), newSite("app.example")
 		p := startProxy(t, with(org.env, "LOG_LEVEL=debug", "PROXY_CORS_ORIGINS="+site.origin))

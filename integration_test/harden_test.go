@@ -204,7 +204,7 @@ func TestSecurityHeaders(t *testing.T) {
 	p := startProxy(t, org.env)
 
 	const value = "sent-by-the-client"
-	values := map[string]string{"Sec-Fetch-Site": "none", "Origin": p.URL, "Connection": "keep-alive, X-Named-By-Connection"}
+	values := map[string]string{"Sec-Fetch-Site": "same-origin", "Origin": p.URL, "Connection": "keep-alive, X-Named-By-Connection"}
 	sent := func(name string) string { return cmp.Or(values[name], value) }
 	stripped, kept := headersUnder(t, "### Stripped"), headersUnder(t, "### Kept")
 	stripped = append(stripped, "X-Named-By-Connection")

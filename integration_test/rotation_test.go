@@ -106,6 +106,14 @@ func (r *rotated) issuedAt(t *testing.T) string {
 	return ready.Token.IssuedAt
 }
 
+// awaitToken waits for the token that the proxy asks for at once when there is a
+// new key. One that were taken away on its way to the proxy would be the second
+// loss for a request.
+func (r *rotated) awaitToken(t *testing.T, before string) {
+	t.Helper()
+	eventually(t, "there is a token issued after "+before, func() bool { return r.issuedAt(t) != before })
+}
+
 // Metrics of the rotation.
 const (
 	keysAccepted   = `sfproxy_key_changes_total{result="accepted"}`
@@ -175,11 +183,11 @@ func TestRotationUnderLoad(t *testing.T) {
 // rightOrder is a step of the ith rotation: the new key beside the old one, its
 // certificate to the org, the new key in the place of the old one.
 func (r *rotated) rightOrder(t *testing.T, step, i int, key *rsa.PrivateKey) {
-	applied := r.metric(t, reloadsApplied)
+	applied, before := r.metric(t, reloadsApplied), r.issuedAt(t)
 	switch step {
 	case 0:
 		r.replace(t, "next.key", keyPEM(t, key))
-		eventually(t, "the next key is known", func() bool { return r.metric(t, reloadsApplied) != applied })
+		r.awaitToken(t, before)
 	case 1:
 		r.org.RotateKey(&key.PublicKey)
 	case 2:
@@ -197,9 +205,7 @@ func (r *rotated) wrongOrder(t *testing.T, step, i int, key *rsa.PrivateKey) {
 		r.replace(t, "server.key", keyPEM(t, key))
 		r.waitCount(t, keysRefused, (i+1)/2)
 		r.waitMetric(t, keyPending, "1")
-		// The old key gets a new token at once. One that was taken away on its way
-		// to the proxy would be the second loss for a request.
-		eventually(t, "the old key's token is there", func() bool { return r.issuedAt(t) != before })
+		r.awaitToken(t, before)
 	case 1:
 		r.org.RotateKey(&key.PublicKey)
 	case 2:

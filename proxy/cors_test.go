@@ -126,7 +126,7 @@ func TestNoCORSByDefault(t *testing.T) {
 		w.Header().Set("Vary", "Accept-Encoding")
 	})
 	r := start(t, proxy.Config{Tokens: newTokens(base)})
-	got := r.send(t, "GET", limitsPath, nil, "Sec-Fetch-Site: none")
+	got := r.send(t, "GET", limitsPath, nil, "Sec-Fetch-Site: same-origin")
 	for name := range got.header {
 		if strings.HasPrefix(name, "Access-Control-") {
 			t.Errorf("the answer has %s", name)

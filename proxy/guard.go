@@ -13,6 +13,7 @@ var (
 	errRequestLine = errors.New("the method or the request target holds a character that no HTTP/1.1 request line can hold")
 
 	errHost      = errors.New("the Host of the request is not a name of this proxy: use localhost, or add the name to PROXY_ALLOW_HOSTS")
+	errBrowser   = errors.New("a browser opened this address, and whether a person or another site led it here cannot be told: the proxy serves programs, such as curl")
 	errCrossSite = errors.New("a web page of another site made this request, and the proxy serves programs: to let the page in, add its origin to PROXY_CORS_ORIGINS")
 )
 
@@ -29,6 +30,8 @@ func (p *Proxy) guard(next http.Handler) http.Handler {
 			p.refuse(w, r, http.StatusBadRequest, "PROXY_BAD_TARGET", errRequestLine)
 		case p.clients.Load().open && !p.cfg.AnyHost && r.Host != "" && !p.ownHost(r.Host):
 			p.refuse(w, r, http.StatusForbidden, "PROXY_WRONG_HOST", errHost)
+		case p.opened(r):
+			p.refuse(w, r, http.StatusForbidden, "PROXY_CROSS_SITE", errBrowser)
 		case p.crossSite(r):
 			p.refuse(w, r, http.StatusForbidden, "PROXY_CROSS_SITE", errCrossSite)
 		case isPreflight(r):
@@ -56,14 +59,14 @@ func (p *Proxy) ownHost(host string) bool {
 	if p.cfg.PublicURL != nil && name == hostName(p.cfg.PublicURL.Host) || slices.Contains(p.cfg.AllowHosts, name) {
 		return true
 	}
+	_, err := netip.ParseAddr(name)
+	return isThisMachine(name) || p.cfg.NetworkHosts && (err == nil || !strings.Contains(name, "."))
+}
+
+// isThisMachine reports whether a name without a port can only be this machine.
+func isThisMachine(name string) bool {
 	ip, err := netip.ParseAddr(name)
-	switch isAddress := err == nil; {
-	case isAddress && ip.IsLoopback() || name == "localhost":
-		return true
-	case p.cfg.NetworkHosts:
-		return isAddress || !strings.Contains(name, ".")
-	}
-	return false
+	return name == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // hostName returns the name in a Host header, without a port and in the form
@@ -77,6 +80,21 @@ func hostName(host string) string {
 		return ip.Unmap().String()
 	}
 	return strings.ToLower(host)
+}
+
+// opened reports whether a browser was led to an address: "none" is what it says
+// of one that a person typed, and of all that the typed one redirects to. On a
+// site without TLS, other than this machine, browsers say nothing of the kind,
+// and are known by how they introduce themselves; that counts where the proxy
+// asks for no credential.
+func (p *Proxy) opened(r *http.Request) bool {
+	switch site := r.Header.Get("Sec-Fetch-Site"); {
+	case site == "none":
+		return true
+	case site != "" || len(r.Header["Origin"]) > 0 || r.TLS != nil || !p.clients.Load().open:
+		return false
+	}
+	return !isThisMachine(hostName(r.Host)) && strings.HasPrefix(r.UserAgent(), "Mozilla/") && r.Header.Get("Accept-Language") != ""
 }
 
 // crossSite reports whether a browser says that a page of another site made the

@@ -23,6 +23,7 @@ func TestGuard(t *testing.T) {
 	listed := start(t, proxy.Config{Tokens: newTokens(base), AllowHosts: []string{"proxy.internal", "10.0.0.1", "fd00::1"}})
 	clients := start(t, proxy.Config{Tokens: newTokens(base), Clients: []proxy.Client{{Name: "billing", Subject: username, APIKey: key}}})
 	const wrongHost, crossSite = "PROXY_WRONG_HOST", "PROXY_CROSS_SITE"
+	const browser = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Chrome/150.0|Accept-Language: en|"
 	for _, tt := range []struct {
 		name  string
 		rig   *rig
@@ -54,7 +55,12 @@ func TestGuard(t *testing.T) {
 		{"any host", anyHost, "Host: evil.example.com|", ""},
 		{"clients", clients, "Host: evil.example.com|Authorization: Bearer key-of-billing-app|", ""},
 		{"own page", loopback, "Host: localhost:80|Origin: http://localhost:80|Sec-Fetch-Site: same-origin|", ""},
-		{"typed into a browser", loopback, "Host: localhost|Sec-Fetch-Site: none|", ""},
+		{"typed into a browser, or redirected to from there", loopback, "Host: localhost|Sec-Fetch-Site: none|", crossSite},
+		{"the same with a certificate", anyHost, "Host: localhost|Sec-Fetch-Site: none|", crossSite},
+		{"image in a page, by a name that is not this machine", listed, "Host: proxy.internal|" + browser, crossSite},
+		{"image in a page, by an address of the network", network, "Host: 172.17.0.2|" + browser, crossSite},
+		{"program that calls itself a browser", listed, "Host: proxy.internal|User-Agent: Mozilla/5.0 (compatible; MSIE 6.0; MS Web Services Client Protocol)|", ""},
+		{"what looks like a browser, with a key", clients, "Host: proxy.internal|Authorization: Bearer key-of-billing-app|" + browser, ""},
 		{"other site", loopback, "Host: localhost|Sec-Fetch-Site: cross-site|", crossSite},
 		{"other port", loopback, "Host: localhost|Sec-Fetch-Site: same-site|", crossSite},
 		{"other site with a key", clients, "Host: localhost|Sec-Fetch-Site: cross-site|Authorization: Bearer key-of-billing-app|", crossSite},

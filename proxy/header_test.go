@@ -28,7 +28,7 @@ func TestRewriteHeaders(t *testing.T) {
 		{"Forwarded: for=10.0.0.1", false}, {"Via: 1.1 inner", false}, {"X-Real-Ip: 10.0.0.1", false},
 		{"Proxy-Authorization: Basic stolen", false}, {"Proxy-Connection: keep-alive", false}, {"Proxy-X: y", false},
 		{"Keep-Alive: timeout=5", false}, {"Te: gzip", false}, {"Origin: ORIGIN", false}, {"Referer: http://inner/", false},
-		{"Sec-Fetch-Site: none", false}, {"Sec-Fetch-Mode: navigate", false},
+		{"Sec-Fetch-Site: same-origin", false}, {"Sec-Fetch-Mode: navigate", false},
 		{"Sforce-Query-Options: batchSize=200", true}, {"Sforce-Auto-Assign: FALSE", true}, {"X-Sfdc-Packageversion-Ns: 1.0", true},
 		{"If-Match: \"x-gzip\"", true}, {"If-Modified-Since: Mon, 01 Jan 2024 00:00:00 GMT", true}, {"Range: bytes=0-1", true},
 		{"Accept: application/xml", true}, {"Accept-Encoding: gzip, deflate", true}, {"Accept-Language: de", true},

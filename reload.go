@@ -34,18 +34,20 @@ const (
 )
 
 // reloader takes over, while the proxy runs, what changes in the files that the
-// configuration names: keys, certificates, and the credentials of clients.
+// configuration names: keys, certificates, those of the listener among them, and
+// the credentials of clients.
 // Everything else is read at start only.
 type reloader struct {
-	environ  []string
-	cfg      *config.Config // what is in use
-	logger   *slog.Logger
-	metrics  *telemetry.Metrics
-	org      *auth.Org
-	manager  *auth.Manager
-	proxy    *proxy.Proxy
-	logins   *login.Logins // nil if no client can log in
-	rotation *rotation
+	environ    []string
+	cfg        *config.Config // what is in use
+	logger     *slog.Logger
+	metrics    *telemetry.Metrics
+	org        *auth.Org
+	manager    *auth.Manager
+	proxy      *proxy.Proxy
+	logins     *login.Logins // nil if no client can log in
+	rotation   *rotation
+	handshakes *handshakes // nil if the listener has no TLS
 
 	fault    string // why the configuration as it is now is not used; "" if it is
 	tried    keyText
@@ -137,7 +139,7 @@ func (r *reloader) reload(ctx context.Context, why cause) {
 			r.logger.Warn(warning)
 		}
 	}
-	results := []telemetry.ReloadResult{r.takeKeys(ctx, cfg, why), r.takeClients(cfg)}
+	results := []telemetry.ReloadResult{r.takeKeys(ctx, cfg, why), r.takeClients(cfg), r.handshakes.take(cfg.Proxy, r.logger)}
 	r.cfg = cfg
 	switch {
 	case slices.Contains(results, telemetry.ReloadRefused):

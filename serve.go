@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log"
@@ -87,7 +85,7 @@ func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*serv
 	if err != nil {
 		return nil, err
 	}
-	tlsConfig, err := listenerTLS(cfg.Proxy)
+	handshakes, err := newHandshakes(cfg.Proxy)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +107,7 @@ func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*serv
 		return nil, err
 	}
 	s := &server{cfg: cfg, logger: logger, manager: manager, proxy: newHTTPServer(handler, logger)}
-	s.proxy.TLSConfig = tlsConfig
+	s.proxy.TLSConfig = handshakes.serverSettings()
 	s.health = &telemetry.Health{Outcome: func() auth.Outcome { return manager.Outcome(cfg.Salesforce.Username) }}
 	if cfg.Proxy.AdminListen != "" {
 		admin := telemetry.NewAdmin(s.health, metrics)
@@ -120,7 +118,7 @@ func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*serv
 	}
 	if environ != nil {
 		s.reload = &reloader{environ: environ, cfg: cfg, logger: logger, metrics: metrics, org: org, manager: manager,
-			proxy: handler, logins: logins, rotation: rotation}
+			proxy: handler, logins: logins, rotation: rotation, handshakes: handshakes}
 	}
 	return s, nil
 }
@@ -147,30 +145,6 @@ func (l serverLog) Write(line []byte) (int, error) {
 	}
 	l.logger.Log(context.Background(), level, "http server", "error", string(bytes.TrimSpace(line)))
 	return len(line), nil
-}
-
-// listenerTLS returns the TLS settings of the proxy's listener, nil for none.
-func listenerTLS(cfg config.Proxy) (*tls.Config, error) {
-	if cfg.TLSCertFile == "" {
-		return nil, nil
-	}
-	certificate, err := tls.LoadX509KeyPair(cfg.TLSCertFile, cfg.TLSKeyFile)
-	if err != nil {
-		return nil, usageError{fmt.Errorf("PROXY_TLS_CERT_FILE and PROXY_TLS_KEY_FILE: %w", err)}
-	}
-	settings := &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
-	if cfg.TLSClientCAFile != "" {
-		text, err := os.ReadFile(cfg.TLSClientCAFile)
-		if err != nil {
-			return nil, usageError{fmt.Errorf("PROXY_TLS_CLIENT_CA_FILE: %w", err)}
-		}
-		settings.ClientCAs = x509.NewCertPool()
-		if !settings.ClientCAs.AppendCertsFromPEM(text) {
-			return nil, usageError{fmt.Errorf("PROXY_TLS_CLIENT_CA_FILE: %s holds no certificate", cfg.TLSClientCAFile)}
-		}
-		settings.ClientAuth = tls.RequireAndVerifyClientCert
-	}
-	return settings, nil
 }
 
 // run listens, serves and, once ctx ends, drains. Drains come before the
@@ -201,7 +175,7 @@ func (s *server) run(ctx context.Context, hangup <-chan os.Signal, listening fun
 		}
 		failed <- s.proxy.Serve(listener)
 	})
-	s.logger.Info("listening", "address", listener.Addr().String(), "tls", secure,
+	s.logger.Info("listening", "address", shownAddress(listener.Addr()), "tls", secure,
 		"login_url", s.cfg.Salesforce.LoginURL.String(), "subject", s.cfg.Salesforce.Username,
 		"clients", len(s.cfg.Clients), "version", version())
 	if listening != nil {

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/sfproxy/sfproxy/auth"
@@ -132,7 +133,7 @@ func newClients(configured []config.Client) ([]proxy.Client, error) {
 		if err != nil {
 			return nil, usageError{fmt.Errorf("client %s: %w", c.Name, err)}
 		}
-		clients = append(clients, proxy.Client{Name: c.Name, Subject: c.Subject, APIKey: key, Policy: policies[i]})
+		clients = append(clients, proxy.Client{Name: c.Name, Subject: c.Subject, APIKey: key, CertName: c.CertName, Policy: policies[i]})
 	}
 	return clients, nil
 }
@@ -173,6 +174,9 @@ func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, tra
 
 // listen opens the listener of the setting that is named in its error.
 func listen(setting, address string) (net.Listener, error) {
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		return listenSocket(setting, path)
+	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("%s: cannot listen on %s: %w%s", setting, address, err, listenRemedy(setting, err))

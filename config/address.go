@@ -8,7 +8,11 @@ import (
 )
 
 func (p *parser) checkAddresses(proxy *Proxy) {
-	p.checkAddress("PROXY_LISTEN", proxy.Listen)
+	if path, ok := strings.CutPrefix(proxy.Listen, "unix:"); ok {
+		p.checkSocket("PROXY_LISTEN", path)
+	} else {
+		p.checkAddress("PROXY_LISTEN", proxy.Listen)
+	}
 	p.checkProfiles(proxy)
 	if proxy.AdminListen == "" {
 		return
@@ -57,6 +61,21 @@ func (p *parser) checkAddress(variable, address string) {
 	}
 }
 
+// maxSocketPath is what the systems' addresses of sockets have in common, in bytes.
+const maxSocketPath = 103
+
+// checkSocket records what keeps path from being listened on as a Unix socket.
+func (p *parser) checkSocket(variable, path string) {
+	switch {
+	case !strings.HasPrefix(path, "/"):
+		p.faultLike(variable, "unix:/run/sfproxy/sfproxy.sock", "%s has no absolute path after unix:", shown("unix:"+path))
+	case strings.HasPrefix(path, "//") || strings.HasSuffix(path, "/"):
+		p.fault(variable, "%s is not the path of a file", shown("unix:"+path))
+	case len(path) > maxSocketPath:
+		p.fault(variable, "the path of the socket is longer than the %d bytes that systems allow", maxSocketPath)
+	}
+}
+
 func isPort(text string) bool {
 	_, err := strconv.ParseUint(text, 10, 16)
 	return err == nil
@@ -64,6 +83,9 @@ func isPort(text string) bool {
 
 // isLoopbackAddress reports whether only this machine can reach address.
 func isLoopbackAddress(address string) bool {
+	if strings.HasPrefix(address, "unix:") {
+		return true
+	}
 	host, _, err := net.SplitHostPort(address)
 	return err == nil && isLoopback(host)
 }

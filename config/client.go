@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode"
 )
 
 const minAPIKeyLength = 16
 
 var (
 	validName   = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+	subjectText = regexp.MustCompile(`^[A-Za-z]{1,20} ?=`)
 	visibleText = regexp.MustCompile(`^[!-~]+$`)
 )
 
@@ -24,14 +26,16 @@ func (p *parser) checkClients(cfg *Config) {
 			break
 		}
 	}
-	names, keys, usernames := map[string]string{}, map[string]string{}, map[string]string{}
+	names, keys, usernames, certNames := map[string]string{}, map[string]string{}, map[string]string{}, map[string]string{}
 	for i := range cfg.Clients {
 		c := &cfg.Clients[i]
 		p.checkName(clientVariable(i, "NAME"), c.Name)
+		p.checkCertName(clientVariable(i, "CERT_NAME"), c.CertName, &cfg.Proxy)
 		p.checkCredentials(i, c)
 		p.checkUnique(names, clientVariable(i, "NAME"), c.Name)
 		p.checkUnique(keys, clientVariable(i, "API_KEY"), hashOf(c.APIKey))
 		p.checkUnique(usernames, clientVariable(i, "USERNAME"), strings.ToLower(c.Username))
+		p.checkUnique(certNames, clientVariable(i, "CERT_NAME"), strings.ToLower(c.CertName))
 		p.checkSubject(clientVariable(i, "SUBJECT"), c.Subject)
 		p.checkPolicy(i, c, cfg.Proxy.AllowPaths)
 		if c.Subject == "" {
@@ -67,8 +71,26 @@ func (p *parser) checkCredentials(n int, c *Client) {
 		p.missing(username, "is required with %s and %s", clientVariable(n, "CONSUMER_KEY"), clientVariable(n, "CONSUMER_SECRET"))
 	case c.ConsumerKey == "" && !c.ConsumerSecret.IsZero():
 		p.missing(clientVariable(n, "CONSUMER_KEY"), "is required with %s", clientVariable(n, "CONSUMER_SECRET"))
-	case c.APIKey.IsZero() && c.Username == "":
-		p.missing(key, "is required (or %s with %s)", username, password)
+	case c.APIKey.IsZero() && c.Username == "" && c.CertName == "":
+		p.missing(key, "is required (or %s with %s, or %s)", username, password, clientVariable(n, "CERT_NAME"))
+	}
+}
+
+const maxCertName = 255 // characters
+
+// checkCertName refuses what no certificate could name, and a name that nothing
+// vouches for.
+func (p *parser) checkCertName(variable, name string, proxy *Proxy) {
+	switch {
+	case name == "":
+	case proxy.TLSClientCAFile == "":
+		p.faultLike(variable, "", "needs PROXY_TLS_CLIENT_CA_FILE, which says whose certificates are trusted")
+	case len(name) > maxCertName || strings.ContainsFunc(name, unicode.IsControl):
+		p.fault(variable, "is longer than %d characters or holds a control character", maxCertName)
+	case strings.Contains(name, "*"):
+		p.fault(variable, "holds a *, which stands for nothing here: each client has a name of its own")
+	case subjectText.MatchString(name):
+		p.fault(variable, "is not one name: of a subject such as CN=billing,O=Example give the CN alone, billing")
 	}
 }
 

@@ -62,6 +62,26 @@ func TestParseAcceptsClients(t *testing.T) {
 	}
 }
 
+func TestParseRefusesCertificateNames(t *testing.T) {
+	mutual := func(v vars) vars {
+		all := clients(v)
+		all["PROXY_TLS_CERT_FILE"], all["PROXY_TLS_KEY_FILE"], all["PROXY_TLS_CLIENT_CA_FILE"] = writeCertificate(t), write(t, "tls.key", keyText), writeCertificate(t)
+		return all
+	}
+	runRefusals(t, []refusal{
+		{"without an authority", clients(vars{"PROXY_CLIENT_0_CERT_NAME": "a.example"}), []string{"PROXY_CLIENT_0_CERT_NAME: needs PROXY_TLS_CLIENT_CA_FILE"}},
+		{"same in another case", mutual(vars{"PROXY_CLIENT_0_CERT_NAME": "a.example", "PROXY_CLIENT_1_CERT_NAME": "A.example"}),
+			[]string{"PROXY_CLIENT_1_CERT_NAME: has the same value as PROXY_CLIENT_0_CERT_NAME"}},
+		{"of many", mutual(vars{"PROXY_CLIENT_0_CERT_NAME": "*.example"}), []string{"PROXY_CLIENT_0_CERT_NAME: holds a *"}},
+		{"a whole subject", mutual(vars{"PROXY_CLIENT_0_CERT_NAME": "CN=a,O=b"}), []string{"PROXY_CLIENT_0_CERT_NAME: is not one name"}},
+		{"too long", mutual(vars{"PROXY_CLIENT_0_CERT_NAME": strings.Repeat("a", 256)}), []string{"PROXY_CLIENT_0_CERT_NAME: is longer than 255"}},
+	})
+	cfg := parse(t, mutual(vars{"PROXY_CLIENT_0_API_KEY": "", "PROXY_CLIENT_0_CERT_NAME": "spiffe://example.com/a?b"}))
+	if got := cfg.Clients[0]; got.CertName != "spiffe://example.com/a?b" || !got.APIKey.IsZero() {
+		t.Errorf("Parse = %+v, want a client with a certificate's name and no key", got)
+	}
+}
+
 func TestParseKeepsTheOrderOfClients(t *testing.T) {
 	v := vars{}
 	for i := range 12 {

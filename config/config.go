@@ -72,7 +72,7 @@ type Salesforce struct {
 
 // Proxy is the side of the clients.
 type Proxy struct {
-	Listen      string   `env:"PROXY_LISTEN" envDefault:"127.0.0.1:8080" help:"host:port for clients; without a host, all interfaces" example:"127.0.0.1:8080"`
+	Listen      string   `env:"PROXY_LISTEN" envDefault:"127.0.0.1:8080" help:"host:port for clients; without a host, all interfaces; unix:/path is a socket for this user alone" example:"127.0.0.1:8080"`
 	AdminListen string   `env:"PROXY_ADMIN_LISTEN" envDefault:"127.0.0.1:8081" help:"host:port for /healthz, /readyz and /metrics; off for none" example:"127.0.0.1:8081"` // "" = none
 	PublicURL   *url.URL `env:"PROXY_PUBLIC_URL" shown:"from the request" help:"how clients reach the proxy, for URLs in answers" example:"https://sfproxy.example.com"`   // an origin; nil = from the request
 	// TLSCertFile and TLSKeyFile are both set or both empty, and both are set
@@ -80,7 +80,11 @@ type Proxy struct {
 	TLSCertFile     string `env:"PROXY_TLS_CERT_FILE" help:"PEM certificate chain: serve HTTPS" example:"/etc/sfproxy/tls.crt"`
 	TLSKeyFile      string `env:"PROXY_TLS_KEY_FILE" help:"PEM key of that certificate" example:"/etc/sfproxy/tls.key"`
 	TLSClientCAFile string `env:"PROXY_TLS_CLIENT_CA_FILE" help:"PEM roots: require client certificates" example:"/etc/sfproxy/clients.crt"`
-	AllowAnonymous  bool   `env:"PROXY_ALLOW_ANONYMOUS" envDefault:"false" help:"needed to listen beyond loopback without clients" example:"true"`
+	// TLSCert, TLSKey and TLSClientCA are the contents of those files.
+	TLSCert        []byte `env:"-"`
+	TLSKey         Secret `env:"-"`
+	TLSClientCA    []byte `env:"-"`
+	AllowAnonymous bool   `env:"PROXY_ALLOW_ANONYMOUS" envDefault:"false" help:"needed to listen beyond loopback without clients" example:"true"`
 	// AllowHosts are in lower case, without a port; IP addresses as netip.Addr
 	// writes them.
 	AllowHosts []string `env:"PROXY_ALLOW_HOSTS" shown:"none" help:"host names, with commas between them, that requests may name a proxy without clients by, besides localhost and PROXY_PUBLIC_URL's" example:"sfproxy.example.com,sfproxy.internal"`
@@ -100,11 +104,13 @@ type Proxy struct {
 	DrainTimeout time.Duration `env:"PROXY_DRAIN_TIMEOUT" envDefault:"30s" help:"how long a stop waits for requests in flight; 0s cuts them" example:"30s"` // not negative
 }
 
-// Client is an app that may use the proxy. It has an API key, or a username
-// with a password, or all three.
+// Client is an app that may use the proxy. It has one or more of: an API key, a
+// username with a password, a certificate's name.
 type Client struct {
-	Name     string `env:"NAME" help:"name of client n, for logs; n counts from 0" example:"billing"`
-	APIKey   Secret `env:"API_KEY" help:"its API key, or sha256: and the key's hash in hex" example:"the output of: openssl rand -hex 24"`
+	Name   string `env:"NAME" help:"name of client n, for logs; n counts from 0" example:"billing"`
+	APIKey Secret `env:"API_KEY" help:"its API key, or sha256: and the key's hash in hex" example:"the output of: openssl rand -hex 24"`
+	// CertName is set only if TLSClientCAFile is; no two clients' differ in case alone.
+	CertName string `env:"CERT_NAME" help:"the name in its client certificate (DNS, URI or e-mail SAN, or CN), which is enough to let it in; needs PROXY_TLS_CLIENT_CA_FILE" example:"billing.example.com"`
 	Username string `env:"USERNAME" help:"its username for login calls" example:"billing@example.com"`
 	Password Secret `env:"PASSWORD" help:"its password for login calls"`
 	// SecurityToken may be appended to the password.

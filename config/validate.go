@@ -190,13 +190,17 @@ func (p *parser) checkTLS(proxy *Proxy) {
 		p.faultLike("PROXY_TLS_CLIENT_CA_FILE", "", "needs PROXY_TLS_CERT_FILE and PROXY_TLS_KEY_FILE beside it")
 	}
 	if cert != "" {
-		p.readFile("PROXY_TLS_CERT_FILE", cert)
+		proxy.TLSCert = p.readFile("PROXY_TLS_CERT_FILE", cert)
 	}
-	if key != "" && p.readFile("PROXY_TLS_KEY_FILE", key) != nil {
-		p.checkMode("PROXY_TLS_KEY_FILE", key)
+	if key != "" {
+		content := p.readFile("PROXY_TLS_KEY_FILE", key)
+		if content != nil {
+			p.checkMode("PROXY_TLS_KEY_FILE", key)
+		}
+		proxy.TLSKey = NewSecret(string(content))
 	}
 	if proxy.TLSClientCAFile != "" {
-		p.readFile("PROXY_TLS_CLIENT_CA_FILE", proxy.TLSClientCAFile)
+		proxy.TLSClientCA = p.readFile("PROXY_TLS_CLIENT_CA_FILE", proxy.TLSClientCAFile)
 	}
 }
 

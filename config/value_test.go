@@ -167,6 +167,12 @@ func TestParseRefusesAddresses(t *testing.T) {
 		{"same address", vars{"PROXY_ADMIN_LISTEN": "127.0.0.1:8080"}, []string{"PROXY_ADMIN_LISTEN: ", "taken by PROXY_LISTEN"}},
 		{"same by name", vars{"PROXY_ADMIN_LISTEN": "localhost:8080"}, []string{"PROXY_ADMIN_LISTEN: ", "taken by PROXY_LISTEN"}},
 		{"same port on all", vars{"PROXY_ADMIN_LISTEN": ":8080"}, []string{"PROXY_ADMIN_LISTEN: ", "taken by PROXY_LISTEN"}},
+		{"socket without a path", vars{"PROXY_LISTEN": "unix:"}, []string{"PROXY_LISTEN: ", "no absolute path", "(example: unix:/run/sfproxy/sfproxy.sock)"}},
+		{"socket in a relative place", vars{"PROXY_LISTEN": "unix:sfproxy.sock"}, []string{"PROXY_LISTEN: ", "no absolute path"}},
+		{"socket as a URL", vars{"PROXY_LISTEN": "unix:///run/sfproxy.sock"}, []string{"PROXY_LISTEN: ", "not the path of a file"}},
+		{"socket that is a directory", vars{"PROXY_LISTEN": "unix:/run/"}, []string{"PROXY_LISTEN: ", "not the path of a file"}},
+		{"long socket", vars{"PROXY_LISTEN": "unix:/" + strings.Repeat("a", 103)}, []string{"PROXY_LISTEN: ", "longer than the 103 bytes"}},
+		{"admin port as a socket", vars{"PROXY_ADMIN_LISTEN": "unix:/run/admin.sock"}, []string{"PROXY_ADMIN_LISTEN: "}},
 		{"proxy is off", vars{"PROXY_LISTEN": "off"}, []string{"PROXY_LISTEN: ", "not host:port"}},
 
 		{"all interfaces without clients", vars{"PROXY_LISTEN": ":8080"}, []string{"PROXY_LISTEN: other machines", "PROXY_CLIENT_0_API_KEY", "PROXY_ALLOW_ANONYMOUS=true"}},

@@ -17,6 +17,9 @@ import (
 // isLoopback reports whether an address to listen on is reached from this
 // machine alone.
 func isLoopback(address string) bool {
+	if isSocket(address) {
+		return true
+	}
 	host, _, err := net.SplitHostPort(address)
 	return err == nil && isLocal(host)
 }
@@ -26,6 +29,8 @@ func place(address string) string {
 	host, _, _ := net.SplitHostPort(address)
 	ip := net.ParseIP(host)
 	switch {
+	case isSocket(address):
+		return address + ", for this user alone"
 	case isLoopback(address):
 		return address + ", for this machine alone"
 	case host == "" || ip != nil && ip.IsUnspecified():
@@ -48,7 +53,11 @@ func (x *examination) listener(ctx context.Context) Result {
 		return failed("the certificate of PROXY_TLS_CERT_FILE expired on %s, so apps refuse the connection", leaf.NotAfter.UTC().Format(dateLayout)).
 			fix("give PROXY_TLS_CERT_FILE a new certificate (sfproxy keygen --tls makes one)")
 	}
-	return port("PROXY_LISTEN", l.Address, func() condition {
+	try := port
+	if isSocket(l.Address) {
+		try = socket
+	}
+	return try("PROXY_LISTEN", l.Address, func() condition {
 		// The admin port first: the proxy would log a warning of each knock.
 		if c := running(ctx, l.AdminAddress); c.state != "" {
 			return c

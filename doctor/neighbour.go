@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -48,7 +49,7 @@ func running(ctx context.Context, admin string) condition {
 	if admin == "" {
 		return condition{}
 	}
-	resp, err := knock(ctx, "http://"+reachable(admin)+"/readyz")
+	resp, err := knock(ctx, admin, "http", "/readyz")
 	if err != nil {
 		return condition{}
 	}
@@ -87,7 +88,7 @@ func isProxy(ctx context.Context, address string, secure bool) bool {
 	if secure {
 		scheme = "https"
 	}
-	resp, err := knock(ctx, scheme+"://"+reachable(address)+"/")
+	resp, err := knock(ctx, address, scheme, "/")
 	if err != nil {
 		return false
 	}
@@ -103,7 +104,7 @@ func demandsCertificate(ctx context.Context, address string) bool {
 	ctx, cancel := context.WithTimeout(ctx, knockTimeout)
 	defer cancel()
 	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}
-	conn, err := dialer.DialContext(ctx, "tcp", reachable(address))
+	conn, err := dialer.DialContext(ctx, networkOf(address), reachable(address))
 	if err != nil {
 		return false
 	}
@@ -116,9 +117,13 @@ func demandsCertificate(ctx context.Context, address string) bool {
 
 const knockTimeout = 3 * time.Second // for a step of asking what runs on this machine
 
-// knock asks for a page of what may run on this machine already.
-func knock(ctx context.Context, url string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+// knock asks for a page of what may run at address on this machine already.
+func knock(ctx context.Context, address, scheme, path string) (*http.Response, error) {
+	host := reachable(address)
+	if isSocket(address) {
+		host = "localhost"
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+host+path, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -126,15 +131,20 @@ func knock(ctx context.Context, url string) (*http.Response, error) {
 		DisableKeepAlives:     true,
 		ResponseHeaderTimeout: knockTimeout,
 		TLSHandshakeTimeout:   knockTimeout,
-		DialContext:           (&net.Dialer{Timeout: knockTimeout}).DialContext,
-		TLSClientConfig:       &tls.Config{InsecureSkipVerify: true},
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{Timeout: knockTimeout}).DialContext(ctx, networkOf(address), reachable(address))
+		},
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 	}
 	return transport.RoundTrip(req)
 }
 
 // reachable returns an address to connect to: one that stands for every
-// interface is reached by loopback.
+// interface is reached by loopback, a socket by its path.
 func reachable(address string) string {
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		return path
+	}
 	host, port, _ := net.SplitHostPort(address)
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"

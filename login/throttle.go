@@ -1,6 +1,7 @@
 package login
 
 import (
+	"net"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -65,14 +66,27 @@ func (t *throttle) recent(address string) []time.Time {
 	return times
 }
 
+// bySocket reports whether a request came by a Unix socket.
+func bySocket(r *http.Request) bool {
+	_, ok := r.Context().Value(http.LocalAddrContextKey).(*net.UnixAddr)
+	return ok
+}
+
 // fromLoopback reports whether a request comes from this machine.
 func fromLoopback(r *http.Request) bool {
+	if bySocket(r) {
+		return true
+	}
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	return err == nil && from.Addr().Unmap().IsLoopback()
 }
 
-// addressOf is the client's IP address. An IPv6 host has a network of its own.
+// addressOf is the client's IP address. An IPv6 host has a network of its own;
+// who comes by a Unix socket has no address.
 func addressOf(r *http.Request) string {
+	if bySocket(r) {
+		return "unix"
+	}
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr

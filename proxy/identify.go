@@ -20,6 +20,9 @@ type Client struct {
 	Subject string // the Salesforce user its requests act as
 	// APIKey is the client's credential, see [HashAPIKey].
 	APIKey APIKey
+	// CertName is the name in its client certificates: a DNS, URI or e-mail name
+	// among the alternative ones, or the common name. Default: none.
+	CertName string
 	// Policy is what it may do; nil allows everything.
 	Policy *policy.Policy
 }
@@ -78,15 +81,23 @@ func (p *Proxy) identify(next http.Handler) http.Handler {
 		if ex.envelope != nil && ex.envelope.session != "" {
 			presented = append(presented, ex.envelope.session)
 		}
-		switch ex.client = p.clientOf(known.list, presented); {
+		var certified bool
+		ex.client, certified = byCertificate(known.list, p.clientOf(known.list, presented), r)
+		switch {
+		case !certified:
+			p.refuse(w, r, http.StatusUnauthorized, "PROXY_UNAUTHORIZED", errCertificate)
 		case ex.client != nil:
 			next.ServeHTTP(w, r)
 		case p.cfg.Logins != nil && slices.ContainsFunc(presented, isSession):
 			ex.failure = errSession
 			writeFault(w, r, sessionFaultFor(ex.path))
 		default:
+			reason := errUnidentified
+			if verifiedLeaf(r) != nil {
+				reason = errUncertified
+			}
 			w.Header().Set("WWW-Authenticate", `Bearer realm="sfproxy"`)
-			p.refuse(w, r, http.StatusUnauthorized, "PROXY_UNAUTHORIZED", errUnidentified)
+			p.refuse(w, r, http.StatusUnauthorized, "PROXY_UNAUTHORIZED", reason)
 		}
 	})
 }

@@ -94,6 +94,13 @@ func TestObjectsInREST(t *testing.T) {
 		{"POST", data + "/sobjects/Account", `{}`, writeObjects},
 		{"PATCH", data + "/sobjects/Contact/Ext__c/1", `{}`, ""},
 		{"PATCH", data + "/sobjects/Contact/" + account + "/Account", `{}`, readObjects},
+		{"POST", data + "/sobjects/Contact/quickActions/NewCase", `{}`, readObjects},
+		{"POST", data + "/sobjects/Contact/listviews", `{}`, readObjects},
+		{"POST", data + "/composite", composite(request("POST", data+"/sobjects/Contact/quickActions/NewCase")), readObjects},
+		{"GET", data + "/sobjects/Contact/suggestedArticles?language=en_US&subject=x", "", readObjects},
+		{"GET", data + "/sobjects/Contact/approvalLayouts", "", readObjects}, // as long as an id
+		{"GET", data + "/sobjects/Contact/" + account + "/Account/Owner?fields=Name,Manager.Name", "", readObjects},
+		{"GET", data + "/sobjects/Contact/" + account + "/Account/Owner?fields=Name", "", ""},
 		{"DELETE", data + "/sobjects/Contact/" + account, "", ""},
 		{"GET", data + "/ui-api/records/" + account, "", readObjects},
 		{"GET", data + "/query/01g000000000001-2000", "", readObjects},
@@ -103,7 +110,7 @@ func TestObjectsInREST(t *testing.T) {
 		{"POST", data + "/parameterizedSearch", `{"q":"x","sobjects":[{"name":"Contact","fields":["Id"]}]}`, ""},
 		{"POST", data + "/parameterizedSearch", `{"q":"x","sobjects":[{"name":"User"}]}`, readObjects},
 		{"POST", data + "/parameterizedSearch", `{"q":"x"}`, readObjects},
-		{"POST", data + "/composite", composite(request("GET", data+"/sobjects/Account/1"), request("DELETE", data+"/sobjects/Contact/1")), ""},
+		{"POST", data + "/composite", composite(request("GET", data+"/sobjects/Account/"+account), request("DELETE", data+"/sobjects/Contact/"+account)), ""},
 		{"POST", data + "/composite", composite(request("GET", data+"/sobjects/User/1")), readObjects},
 		{"POST", data + "/composite", composite(request("GET", data+"/sobjects/@{a.id}/1")), policy.Body},
 		{"POST", data + "/composite/sobjects", `{"records":[{"attributes":{"type":"Contact"}},{"attributes":{"type":"contact"}}]}`, ""},
@@ -159,5 +166,16 @@ func TestOwnSubject(t *testing.T) {
 		{"POST", "/services/async/60.0/job/750000000000001/batch", "LastName\nx\n", ""},
 		{"POST", "/services/async/60.0/job/750000000000001/batch", "SELECT Id FROM User", readObjects},
 		{"POST", "/services/Soap/u/60.0", partner(`<queryMore><queryLocator>x</queryLocator></queryMore>`), ""},
+	})
+}
+
+// TestWriteObjectsAlone holds where nothing is said of reads.
+func TestWriteObjectsAlone(t *testing.T) {
+	check(t, policy.Config{WriteObjects: []string{"Account"}}, []example{
+		{"POST", data + "/sobjects/Account", `{}`, ""},
+		{"PATCH", data + "/sobjects/Account/" + account, `{}`, ""},
+		{"PATCH", data + "/sobjects/Account/Ext__c/1", `{}`, ""},
+		{"POST", data + "/sobjects/Account/quickActions/NewCase", `{}`, writeObjects},
+		{"POST", data + "/composite", composite(request("POST", data+"/sobjects/Account/quickActions/NewCase")), writeObjects},
 	})
 }

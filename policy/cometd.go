@@ -5,6 +5,10 @@ import (
 	"strings"
 )
 
+// metaChannels are those of Bayeux, in their one spelling.
+var metaChannels = map[string]bool{"/meta/handshake": true, "/meta/connect": true, "/meta/disconnect": true,
+	"/meta/subscribe": true, "/meta/unsubscribe": true}
+
 // cometd returns the effect of Bayeux messages. Those to a meta channel change
 // nothing but the client's own subscriptions; others publish.
 func (in *inspector) cometd(c *call) (effect, error) {
@@ -29,6 +33,8 @@ func (in *inspector) cometd(c *call) (effect, error) {
 			e = e.with(subscription(member(message, "subscription")))
 		case !strings.HasPrefix(channel, "/meta/"):
 			return writingUnknown("a message to a channel"), nil
+		case !metaChannels[channel]:
+			return writingUnknown("a message to an unknown meta channel"), nil
 		}
 	}
 	return e, nil

@@ -224,7 +224,7 @@ func readCollection(c *call) (effect, error) {
 	object, _ := document.(map[string]any)
 	_, hasIDs := object["ids"].([]any)
 	fields, hasFields := object["fields"].([]any)
-	if len(object) != 2 || !hasIDs || !hasFields {
+	if c.rawQuery != "" || len(object) != 2 || !hasIDs || !hasFields {
 		return writingUnknown("a POST of several records"), nil
 	}
 	e := reading("a read of several records", c.path[0])

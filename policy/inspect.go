@@ -91,7 +91,25 @@ func (in *inspector) methods(c *call, method string, instead []string) (effect, 
 	if len(instead) > 0 && sum.changes == "" {
 		sum.changes = "a request that overrides its method may change something"
 	}
+	if name := updates(c.rawQuery); name != "" && sum.changes == "" {
+		sum.changes = "a request with " + name + " changes what Salesforce keeps about its records"
+	}
 	return sum, nil
+}
+
+// updates returns the first parameter of a query that asks Salesforce to count
+// a read as a view or a use, "" if there is none.
+func updates(rawQuery string) string {
+	for pair := range strings.FieldsFuncSeq(rawQuery, func(c rune) bool { return c == '&' || c == ';' }) {
+		name, value, _ := strings.Cut(pair, "=")
+		switch name = unescapeLeniently(name); strings.ToLower(name) {
+		case "updateviewstat", "updatetracking", "updatemru":
+			if !strings.EqualFold(unescapeLeniently(value), "false") {
+				return name
+			}
+		}
+	}
+	return ""
 }
 
 // overrides returns the methods that a request asks for beside its own: by

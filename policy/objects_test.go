@@ -110,6 +110,12 @@ func TestObjectsInREST(t *testing.T) {
 		{"POST", data + "/parameterizedSearch", `{"q":"x","sobjects":[{"name":"Contact","fields":["Id"]}]}`, ""},
 		{"POST", data + "/parameterizedSearch", `{"q":"x","sobjects":[{"name":"User"}]}`, readObjects},
 		{"POST", data + "/parameterizedSearch", `{"q":"x"}`, readObjects},
+		{"POST", data + "/parameterizedSearch", `{"q":"x","fields":["Id","Name"],"sobjects":[{"name":"Contact","orderBy":"Name DESC"}]}`, ""},
+		{"POST", data + "/parameterizedSearch", `{"q":"x","fields":["Owner.Name"],"sobjects":[{"name":"Contact"}]}`, readObjects},
+		{"POST", data + "/parameterizedSearch", `{"q":"x","sobjects":[{"name":"Contact","orderBy":"Owner.Name"}]}`, readObjects},
+		{"POST", data + "/parameterizedSearch", `{"q":"x","sobjects":[{"name":"Contact"}],"other":1}`, readObjects},
+		{"POST", data + "/parameterizedSearch?sobject=User&q=x", `{"q":"x","sobjects":[{"name":"Contact"}]}`, readObjects},
+		{"POST", data + "/composite/sobjects/Contact?fields=Owner.Name", `{"ids":["1"],"fields":["Id"]}`, readObjects},
 		{"POST", data + "/composite", composite(request("GET", data+"/sobjects/Account/"+account), request("DELETE", data+"/sobjects/Contact/"+account)), ""},
 		{"POST", data + "/composite", composite(request("GET", data+"/sobjects/User/1")), readObjects},
 		{"POST", data + "/composite", composite(request("GET", data+"/sobjects/@{a.id}/1")), policy.Body},
@@ -128,6 +134,7 @@ func TestObjectsInREST(t *testing.T) {
 		{"POST", "/cometd/60.0", `[{"channel":"/meta/subscribe","subscription":["/data/AccountChangeEvent","/data/UserChangeEvent"]}]`, readObjects},
 		{"POST", "/cometd/60.0", `[{"channel":"/meta/subscribe","subscription":"/data/ChangeEvents"}]`, readObjects},
 		{"POST", "/cometd/60.0", `[{"channel":"/meta/subscribe","subscription":"/topic/X"}]`, readObjects},
+		{"POST", "/cometd/60.0", `[{"channel":"/meta/subscribe/","subscription":"/data/UserChangeEvent"}]`, readObjects},
 	})
 }
 

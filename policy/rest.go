@@ -168,30 +168,62 @@ func (in *inspector) search(c *call) (effect, error) {
 	return soslEffect(given["q"]), nil
 }
 
+// searchMembers are the members of a search whose text is JSON, and those of an
+// object in it, that change nothing by themselves.
+var (
+	searchMembers   = names("q", "in", "fields", "sobjects", "defaultlimit", "overalllimit", "offset", "spellcorrection", "snippet", "updatetracking", "updateviewstat")
+	searchedMembers = names("name", "fields", "limit", "orderby", "where")
+)
+
+// onlyMembers reports whether a JSON object has no other members than known.
+func onlyMembers(value any, known map[string]bool) bool {
+	object, isObject := value.(map[string]any)
+	for name := range object {
+		if !known[name] {
+			return false
+		}
+	}
+	return isObject
+}
+
+// plainFieldList reports whether a member is absent, or a list of plain fields.
+func plainFieldList(value any, name string) bool {
+	fields, isList := member(value, name).([]any)
+	for _, field := range fields {
+		if text, isText := field.(string); !isText || !plainFields(text) {
+			return false
+		}
+	}
+	return isList || member(value, name) == nil
+}
+
 // parameterizedSearch returns the effect of a search whose text is JSON.
 func parameterizedSearch(c *call) (effect, error) {
 	document, err := c.document()
 	if err != nil {
 		return effect{}, err
 	}
+	for _, name := range []string{"updateTracking", "updateViewStat"} {
+		if update := member(document, name); update != nil && update != false {
+			return writingUnknown("a search with " + name), nil
+		}
+	}
+	if c.rawQuery != "" || !onlyMembers(document, searchMembers) {
+		return writingUnknown("a search with parameters that are not known"), nil
+	}
 	list, _ := member(document, "sobjects").([]any)
-	if len(list) == 0 {
+	if len(list) == 0 || !plainFieldList(document, "fields") {
 		return readingUnknown("a search without sobjects"), nil
 	}
 	e := reading("a search")
 	for _, one := range list {
 		name := textMember(one, "name")
-		if name == "" || member(one, "where") != nil {
+		orderBy, orders := member(one, "orderBy").(string)
+		if name == "" || member(one, "where") != nil || !onlyMembers(one, searchedMembers) ||
+			!plainFieldList(one, "fields") || !plainFields(orderBy) || !orders && member(one, "orderBy") != nil {
 			return readingUnknown("a search"), nil
 		}
 		e.reads = append(e.reads, name)
-		fields, _ := member(one, "fields").([]any)
-		for _, field := range fields {
-			text, isText := field.(string)
-			if !isText || !plainFields(text) {
-				return readingUnknown("a search"), nil
-			}
-		}
 	}
 	return e, nil
 }

@@ -109,7 +109,7 @@ func (in *inspector) operation(api string, o *element) effect {
 func oneText(o *element, local, what string, effectOf func(string) effect) effect {
 	texts := o.all(local)
 	if len(texts) != 1 {
-		return readingUnknown(what)
+		return writingUnknown(what) // which of them Salesforce takes is not known, nor whether it is FOR VIEW
 	}
 	return effectOf(texts[0])
 }

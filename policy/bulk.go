@@ -32,7 +32,9 @@ func (in *inspector) endOfJob(what string) effect {
 	if in.policy.cfg.OwnSubject {
 		return metadata(what)
 	}
-	return in.ownChange(what)
+	e := in.ownChange(what)
+	e.remedy = "to allow it, give this client a PROXY_CLIENT_<n>_SUBJECT of its own, so that the job is surely its own"
+	return e
 }
 
 func queryJob(c *call) (effect, error) {

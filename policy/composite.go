@@ -3,6 +3,7 @@ package policy
 import (
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -128,7 +129,11 @@ func (in *inspector) subrequest(one any, inBatch bool) (effect, error) {
 	if err != nil {
 		return effect{}, err
 	}
-	return in.methods(c, method, overrides(&Request{RawQuery: rawQuery, Header: header}))
+	e, err := in.methods(c, method, overrides(&Request{RawQuery: rawQuery, Header: header}))
+	if err == nil && e.changes == "" && mentionsReference(value) {
+		return effect{}, unreadable("the body of a read within it has a reference, which could stand for anything")
+	}
+	return e.inNamespace(header), err
 }
 
 // batchAddress makes a path of the url of a batch, which begins with the API
@@ -165,6 +170,23 @@ var errReference = unreadable("a url within it has a reference that is not to an
 func hasReference(text string) bool {
 	text = strings.ToLower(text)
 	return strings.Contains(text, "@{") || strings.Contains(text, "@%7b") || strings.Contains(text, "%40{") || strings.Contains(text, "%40%7b")
+}
+
+// mentionsReference reports whether a JSON value has a reference in any text.
+func mentionsReference(value any) bool {
+	switch value := value.(type) {
+	case string:
+		return strings.Contains(value, "@{")
+	case []any:
+		return slices.ContainsFunc(value, mentionsReference)
+	case map[string]any:
+		for name, part := range value {
+			if strings.Contains(name, "@{") || mentionsReference(part) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // withoutReferences replaces references to the results of other requests, such

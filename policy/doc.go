@@ -13,8 +13,9 @@
 //	      CometD                cometd.go
 //	  → read-only, objects    by the effect                         policy.go, objects.go
 //
-// What is not known to be harmless counts as harmful: a request that may change
-// something is a write, and one whose objects cannot be told is refused where
+// What is not known to be harmless counts as harmful, but that a GET of the REST
+// API reads unless it is known to do more: a request that may change something
+// is a write, and one whose objects cannot be told is refused where
 // objects are listed. A body is asked for only if a rule needs it.
 //
 // The package knows nothing of HTTP servers, and imports nothing of this module.

@@ -11,6 +11,7 @@ type effect struct {
 	changes string // why it is not known to change nothing, as a clause; "" for a read
 	reads   []string
 	writes  []string
+	remedy  string // what would make a read of what changes; "" for nothing
 	unknown string // why not all of its objects can be told, as a clause; "" if they can
 }
 
@@ -44,7 +45,7 @@ func (e effect) with(other effect) effect {
 		e.what += ", " + other.what
 	}
 	if e.changes == "" {
-		e.changes = other.changes
+		e.changes, e.remedy = other.changes, other.remedy
 	}
 	if e.unknown == "" {
 		e.unknown = other.unknown

@@ -59,7 +59,8 @@ func inspect(p *Policy, r *Request) (effect, error) {
 		return effect{}, unreadable("a GET with a body can be read in two ways")
 	}
 	c := &call{path: segments(r.Path), rawQuery: r.RawQuery, header: r.Header, body: once(r.Body)}
-	return in.methods(c, r.Method, overrides(r))
+	e, err := in.methods(c, r.Method, overrides(r))
+	return e.inNamespace(r.Header), err
 }
 
 // once returns a function that calls body the first time only.
@@ -96,6 +97,19 @@ func (in *inspector) methods(c *call, method string, instead []string) (effect, 
 	}
 	return sum, nil
 }
+
+// inNamespace returns e, unless headers give names without a prefix the meaning
+// of others: Account__c may then be ns__Account__c.
+func (e effect) inNamespace(h http.Header) effect {
+	for name, values := range h {
+		if strings.EqualFold(name, "Sforce-Call-Options") && strings.Contains(strings.ToLower(strings.Join(values, ",")), "defaultnamespace") {
+			e.unknown = errNamespace
+		}
+	}
+	return e
+}
+
+const errNamespace = "its call options have a defaultNamespace, by which its names may be those of other objects"
 
 // updates returns the first parameter of a query that asks Salesforce to count
 // a read as a view or a use, "" if there is none.

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/sfproxy/sfproxy/policy"
@@ -18,6 +19,7 @@ func TestObjectsInSOQL(t *testing.T) {
 	for soql, want := range map[string]policy.Rule{
 		"SELECT Id FROM Account": "",
 		"select id, name from ACCOUNT where name = 'FROM User' limit 5":                              "",
+		"SELECT Id FROM Account WHERE Rate__c >.5":                                                   "",
 		"SELECT COUNT() FROM Account":                                                                "",
 		"SELECT FIELDS(ALL) FROM Account LIMIT 200":                                                  "",
 		"SELECT Id FROM User":                                                                        readObjects,
@@ -118,6 +120,7 @@ func TestObjectsInREST(t *testing.T) {
 		{"POST", data + "/composite/sobjects/Contact?fields=Owner.Name", `{"ids":["1"],"fields":["Id"]}`, readObjects},
 		{"POST", data + "/composite", composite(request("GET", data+"/sobjects/Account/"+account), request("DELETE", data+"/sobjects/Contact/"+account)), ""},
 		{"POST", data + "/composite", composite(request("GET", data+"/sobjects/User/1")), readObjects},
+		{"POST", data + "/composite", composite(`{"method":"GET","url":"` + data + `/sobjects/Account/describe","httpHeaders":{"sforce-call-options":"defaultNamespace=ns"}}`), readObjects},
 		{"POST", data + "/composite", composite(request("GET", data+"/sobjects/@{a.id}/1")), policy.Body},
 		{"POST", data + "/composite/sobjects", `{"records":[{"attributes":{"type":"Contact"}},{"attributes":{"type":"contact"}}]}`, ""},
 		{"POST", data + "/composite/sobjects", `{"records":[{"attributes":{"type":"Contact"}},{"attributes":{"type":"Account"}}]}`, writeObjects},
@@ -156,6 +159,7 @@ func TestObjectsInSOAP(t *testing.T) {
 		{"POST", u, partner(`<update><sObjects><Id>1</Id></sObjects></update>`), readObjects},
 		{"POST", "/services/Soap/m/60.0", envelope("http://soap.sforce.com/2006/04/metadata", `<listMetadata/>`), ""},
 		{"POST", "/services/Soap/m/60.0", envelope("http://soap.sforce.com/2006/04/metadata", `<readMetadata/>`), readObjects},
+		{"POST", u, strings.Replace(partner(`<query><queryString>SELECT Id FROM Account</queryString></query>`), "<e:Header>", `<e:Header><CallOptions xmlns="urn:partner.soap.sforce.com"><defaultNamespace>ns</defaultNamespace></CallOptions>`, 1), readObjects},
 		{"POST", u, partner(`<delete><ids>003000000000001AAA</ids></delete>`), readObjects},
 	})
 }

@@ -166,7 +166,7 @@ func (p *Policy) judge(e effect) Decision {
 	switch reads, writes := p.reads.missing(e.reads), p.writes.missing(e.writes); {
 	case p.cfg.ReadOnly && e.changes != "":
 		d.Rule, d.Reason = ReadOnly, "this client is read-only, and "+e.changes
-		d.Remedy = "to allow it, unset PROXY_CLIENT_<n>_READ_ONLY"
+		d.Remedy = cmp.Or(e.remedy, "to allow it, unset PROXY_CLIENT_<n>_READ_ONLY")
 	case p.reads.listed && e.unknown != "":
 		d.Rule, d.Reason = ReadObjects, "this client may read only the objects that are listed, and "+e.unknown
 		d.Remedy = "to allow it, unset PROXY_CLIENT_<n>_READ_OBJECTS"

@@ -151,6 +151,7 @@ func TestReadOnlyComposite(t *testing.T) {
 		{"POST", other, composite(request("GET", data+"/sobjects/Account/@{a.records[0].OwnerId}")), ""},
 		{"POST", other, composite(request("GET", data+"/sobjects/Account/@{a.Name}")), body},
 		{"POST", other, composite(request("GET", data+"/@{a.id}/x")), body},
+		{"POST", other, composite(`{"method":"POST","url":"` + data + `/graphql","body":{"query":"{a(b:\"@{a.xId}\"){c}}"}}`), body},
 		{"POST", other, composite(request("GET", data+"/%40%7Ba.id%7D/x")), body},
 		{"POST", other, composite(request("GET", data+"/sobjects/Contact/Email__c/a@example.com")), ""},
 		{"POST", other, composite(request("GET", data+"/query?q=SELECT+Id+FROM+Contact+WHERE+Email='a%40example.com'")), ""},

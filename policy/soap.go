@@ -53,7 +53,11 @@ func (in *inspector) soap(c *call) (effect, error) {
 	if operation.name.Space != soapNamespaces[api] {
 		return writingUnknown(operation.name.Local + "() of another API"), nil
 	}
-	return in.operation(api, operation), nil
+	e := in.operation(api, operation)
+	if root.has("defaultNamespace") {
+		e.unknown = errNamespace
+	}
+	return e, nil
 }
 
 // soapOperation returns the one element in the Body of an envelope.

@@ -71,7 +71,7 @@ func soqlTokens(text string) ([]token, error) {
 }
 
 // numberOrDate is a number, a date, or a date with a time.
-var numberOrDate = regexp.MustCompile(`^(?:[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:Z|[+-][0-9]{2}:?[0-9]{2}))?|[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?Z)$`)
+var numberOrDate = regexp.MustCompile(`^(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:Z|[+-][0-9]{2}:?[0-9]{2}))?|[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?Z)$`)
 
 // tokenLength returns how long the first token of text is, 0 if there is none.
 // Spaces are signs.
@@ -83,7 +83,7 @@ func tokenLength(text string) (int, tokenKind) {
 			return 0, word
 		}
 		return n, word
-	case isDigit(c):
+	case isDigit(c), c == '.':
 		n := prefixLength(text, func(c byte) bool { return isLetter(c) || isDigit(c) || strings.IndexByte(".:+-", c) >= 0 })
 		if !numberOrDate.MatchString(text[:n]) {
 			return 0, literal

@@ -71,3 +71,14 @@ func (e *element) all(local string) []string {
 	}
 	return found
 }
+
+// has reports whether an element of a local name, in whatever case, lies within
+// e.
+func (e *element) has(local string) bool {
+	for _, child := range e.children {
+		if strings.EqualFold(child.name.Local, local) || child.has(local) {
+			return true
+		}
+	}
+	return false
+}

@@ -62,8 +62,13 @@ func (in *inspector) subrequests(c *call, resource string) (effect, error) {
 		}
 		sum = sum.with(e)
 	}
+	if sum.renames && slices.ContainsFunc(list, refersInURL) {
+		return effect{}, unreadable("it has references and a query with functions, aliases or groups, whose results may be named as ids and be none")
+	}
 	return sum, nil
 }
+
+func refersInURL(one any) bool { return hasReference(textMember(one, "url")) }
 
 // requestsOf returns a member that is a list of requests.
 func requestsOf(document any, name string) ([]any, error) {

@@ -11,6 +11,7 @@ type effect struct {
 	changes string // why it is not known to change nothing, as a clause; "" for a read
 	reads   []string
 	writes  []string
+	renames bool   // whether a query in it may give its results names of its own
 	remedy  string // what would make a read of what changes; "" for nothing
 	unknown string // why not all of its objects can be told, as a clause; "" if they can
 }
@@ -50,6 +51,7 @@ func (e effect) with(other effect) effect {
 	if e.unknown == "" {
 		e.unknown = other.unknown
 	}
+	e.renames = e.renames || other.renames
 	e.reads = append(slices.Clip(e.reads), other.reads...)
 	e.writes = append(slices.Clip(e.writes), other.writes...)
 	return e

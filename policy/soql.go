@@ -19,6 +19,7 @@ func soqlEffect(text string) effect {
 		}
 	}
 	e := reading("a query", q.reads...)
+	e.renames = err != nil || q.renames
 	if err != nil {
 		e.unknown = "the objects of the query cannot be told: " + err.Error()
 	}
@@ -143,6 +144,9 @@ type soql struct {
 	at     int
 	depth  int
 	reads  []string
+	// renames is whether a result may have a name that the query chooses: there
+	// are functions or aliases before a FROM, or groups.
+	renames bool
 }
 
 func (q *soql) peek() token {
@@ -195,6 +199,7 @@ func (q *soql) statement(parent string) error {
 func (q *soql) clauses(s *soqlScope) (children []int, err error) {
 	brackets := 0
 	for ; q.at < len(q.tokens); q.at++ {
+		q.renames = q.renames || q.renamesHere(s)
 		switch t := q.peek(); {
 		case t.text == "(" && q.at+1 < len(q.tokens) && q.tokens[q.at+1].is("SELECT"):
 			q.at++
@@ -230,6 +235,19 @@ func (q *soql) clauses(s *soqlScope) (children []int, err error) {
 		return nil, errSOQL
 	}
 	return children, nil
+}
+
+// renamesHere reports whether the next token makes an alias, a function (but
+// for FIELDS, which has no alias), or groups.
+func (q *soql) renamesHere(s *soqlScope) bool {
+	t, before := q.peek(), q.tokens[q.at-1]
+	switch {
+	case s.object != "":
+		return t.is("GROUP")
+	case t.text == "(":
+		return before.kind == word && !before.is("FIELDS")
+	}
+	return t.kind == word && !t.is("FROM") && !before.is("SELECT") && (before.kind == word || before.text == ")")
 }
 
 // skip goes to the bracket that closes the one before.

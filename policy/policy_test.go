@@ -348,3 +348,12 @@ func TestNewRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestRemedyForJobs does not send people to unset READ_ONLY for the end of a
+// query job.
+func TestRemedyForJobs(t *testing.T) {
+	got := decide(t, policy.Config{ReadOnly: true}, "POST", "/services/async/60.0/job/750000000000001", `{"state":"Closed"}`)
+	if got.Rule != readOnly || !strings.Contains(got.Remedy, "_SUBJECT") || strings.Contains(got.Remedy, "READ_ONLY") {
+		t.Errorf("rule %q, remedy %q, want %q and a remedy that names the subject", got.Rule, got.Remedy, readOnly)
+	}
+}

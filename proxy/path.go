@@ -23,7 +23,7 @@ var neverPaths = []string{
 	"/services/oauth2",
 }
 
-var errAmbiguous = errors.New("the path can be read in more than one way (dot segments, encoded slashes or control characters): send it in its plain form")
+var errAmbiguous = errors.New("the path can be read in more than one way (dot segments, what is encoded twice, or control characters): send it in its plain form")
 
 // canonicalPath returns the path of a request in the one form that decisions
 // are made on: percent-decoded once, without empty segments. The request is

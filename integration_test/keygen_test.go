@@ -371,7 +371,12 @@ func TestKeygenTLS(t *testing.T) {
 	output := keygen(t, dir, "--tls")
 	checkFiles(t, dir, map[string]fs.FileMode{"ca.crt": 0o644, "ca.key": 0o600, "tls.crt": 0o644, "tls.key": 0o600})
 	mustCommand(t, "keytool", "-importcert", "-noprompt", "-alias", "sfproxy", "-file", authority, "-keystore", truststore, "-storepass", "changeit")
-	first := startProxy(t, with(org.env, settings(output)...))
+	// A proxy would take over the second certificate: the first one has its own files.
+	kept := t.TempDir()
+	if err := os.CopyFS(kept, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	first := startProxy(t, with(org.env, settings(strings.ReplaceAll(output, dir, kept))...))
 
 	before := readDir(t, dir)
 	run(t, nil, "keygen", "--dir", dir, "--tls").check(t, 2, "tls.crt exists already", "tls.key exists already")

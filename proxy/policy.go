@@ -44,6 +44,9 @@ func (p *Proxy) policyRequest(ex *exchange, r *http.Request) *policy.Request {
 		Resolve:    p.resolve,
 		ResolveAll: !p.allows("/services/data"), // a request within a request could leave them
 	}
+	if p.minVersion == 0 {
+		return request
+	}
 	if from, to, number := findVersion(rawPath); from > 0 && number < p.minVersion {
 		// One that cannot be raised is refused where it is.
 		request.SentPath, _ = canonicalPath(rawPath[:from] + p.cfg.MinAPIVersion + rawPath[to:])

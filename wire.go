@@ -164,6 +164,7 @@ func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, tra
 		MinAPIVersion: cfg.Salesforce.MinAPIVersion,
 		OnRaised:      metrics.APIVersionRaised,
 		OnDenied:      metrics.Denied,
+		OnLimited:     metrics.Limited,
 		Logger:        logger,
 	})
 	if errors.Is(err, proxy.ErrAllowPath) {

@@ -76,6 +76,9 @@ type Config struct {
 	// OnDenied is called for each request that its client may not send, with the
 	// client's name and the name of the rule, of which there are few. Default: not.
 	OnDenied func(client, rule string)
+	// OnLimited is called for each request that goes over a limit, with the
+	// limit's name, of which there are few. Default: not.
+	OnLimited func(limit string)
 	// ReplayBuffer is how many bytes of a request body are kept for a replay.
 	ReplayBuffer int64
 	// Logger gets a line a request at debug, failures at warn. Default: none.

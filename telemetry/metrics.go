@@ -43,6 +43,7 @@ type Metrics struct {
 	raised      *prometheus.CounterVec
 	grants      *prometheus.CounterVec
 	denials     *prometheus.CounterVec
+	limited     *prometheus.CounterVec
 }
 
 // NewMetrics returns Metrics of a program of that version, all at zero.
@@ -63,6 +64,7 @@ func NewMetrics(version string) *Metrics {
 			"refused for good (refused), or failed in a way that may pass (failed).", "result"),
 	}
 	m.denials = counter("denials_total", "Requests of clients that were not forwarded, by the rule that denied them.", "client", "rule")
+	m.limited = counter("limited_total", "Connections and requests that were refused or cut because they went over a limit, by the limit.", "limit")
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "build_info",
 		Help: "Always 1; the label is the version of the program."}, []string{"version"})
 	build.WithLabelValues(version).Set(1)
@@ -75,7 +77,7 @@ func NewMetrics(version string) *Metrics {
 	for _, result := range []string{"granted", "refused", "failed"} {
 		m.grants.WithLabelValues(result)
 	}
-	m.registry.MustRegister(build, m.keyChanges, m.reloads, m.pending, m.certificate, m.raised, m.grants, m.denials,
+	m.registry.MustRegister(build, m.keyChanges, m.reloads, m.pending, m.certificate, m.raised, m.grants, m.denials, m.limited,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -126,6 +128,10 @@ func (m *Metrics) APIVersionRaised(client string) { m.raised.WithLabelValues(cli
 // Denied counts a request that a client, by its configured name, may not send.
 // There are few rules.
 func (m *Metrics) Denied(client, rule string) { m.denials.WithLabelValues(client, rule).Inc() }
+
+// Limited counts a connection or a request that went over a limit. There are few
+// limits; docs/limits.md names them.
+func (m *Metrics) Limited(limit string) { m.limited.WithLabelValues(limit).Inc() }
 
 // CountGrants returns grant with its results counted.
 func (m *Metrics) CountGrants(grant auth.GrantFunc) auth.GrantFunc {

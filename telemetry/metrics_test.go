@@ -31,6 +31,7 @@ func newMetrics(t *testing.T) *telemetry.Metrics {
 	m.CertificateExpires(time.Unix(1_900_000_000, 0))
 	m.APIVersionRaised("billing")
 	m.Denied("billing", "read_only")
+	m.Limited("requests")
 	for _, err := range []error{nil, &auth.GrantError{Permanent: true}, errors.New("no route")} {
 		grant := m.CountGrants(func(context.Context, string) (*auth.Token, error) { return nil, err })
 		if _, got := grant(t.Context(), "user"); got != err {
@@ -55,6 +56,7 @@ func TestMetricsPage(t *testing.T) {
 	for _, want := range []string{
 		`sfproxy_build_info{version="v1.2.3"} 1`,
 		`sfproxy_denials_total{client="billing",rule="read_only"} 1`,
+		`sfproxy_limited_total{limit="requests"} 1`,
 		`sfproxy_key_changes_total{result="accepted"} 0`,
 		`sfproxy_key_changes_total{result="refused"} 1`,
 		`sfproxy_key_changes_total{result="unreadable"} 0`,

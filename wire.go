@@ -163,7 +163,7 @@ func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, tra
 		ReplayBuffer:  cfg.Proxy.ReplayBuffer,
 		MinAPIVersion: cfg.Salesforce.MinAPIVersion,
 		OnRaised:      metrics.APIVersionRaised,
-		OnDenied:      metrics.Denied,
+		OnDenied:      func(d proxy.Denial) { metrics.Denied(d.Client, d.Rule) },
 		OnLimited:     metrics.Limited,
 		Logger:        logger,
 	})

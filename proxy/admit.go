@@ -29,7 +29,7 @@ func (p *Proxy) admit(next http.Handler) http.Handler {
 		case ex.body != nil && ex.body.broken.Load():
 			p.refuseBody(w, r, ex.body)
 		case denied != nil:
-			p.deny(w, r, denied)
+			p.refuse(w, r, denied.status, denied.code, denied.reason)
 		default:
 			next.ServeHTTP(w, r)
 		}
@@ -40,17 +40,7 @@ func (p *Proxy) admit(next http.Handler) http.Handler {
 type denial struct {
 	status int
 	code   string
-	rule   string // one of few names, for metrics
 	reason error
-}
-
-func (p *Proxy) deny(w http.ResponseWriter, r *http.Request, d *denial) {
-	ex := exchangeOf(r.Context())
-	ex.rule = d.rule
-	if p.cfg.OnDenied != nil {
-		p.cfg.OnDenied(ex.client.Name, d.rule)
-	}
-	p.refuse(w, r, d.status, d.code, d.reason)
 }
 
 // judge applies first what holds for all clients and then the client's policy,
@@ -60,19 +50,19 @@ func (p *Proxy) judge(ex *exchange, r *http.Request) (d *denial, effect string) 
 	_, _, ok := rawTarget(r)
 	switch {
 	case !ok || r.Method == http.MethodConnect:
-		return &denial{http.StatusBadRequest, "PROXY_BAD_TARGET", "target", errTarget}, ""
+		return &denial{http.StatusBadRequest, "PROXY_BAD_TARGET", errTarget}, ""
 	case strings.EqualFold(r.Method, http.MethodTrace):
-		return &denial{http.StatusForbidden, "PROXY_METHOD_NOT_ALLOWED", "method", errTrace}, ""
+		return &denial{http.StatusForbidden, "PROXY_METHOD_NOT_ALLOWED", errTrace}, ""
 	case ex.ambiguous:
-		return &denial{http.StatusForbidden, "PROXY_AMBIGUOUS_PATH", "ambiguous_path", errAmbiguous}, ""
+		return &denial{http.StatusForbidden, "PROXY_AMBIGUOUS_PATH", errAmbiguous}, ""
 	case forbidden(ex.path):
-		return &denial{http.StatusForbidden, "PROXY_PATH_NEVER_ALLOWED", "never_allowed", errForbidden(ex.path)}, ""
+		return &denial{http.StatusForbidden, "PROXY_PATH_NEVER_ALLOWED", errForbidden(ex.path)}, ""
 	case !p.allows(ex.path):
-		return &denial{http.StatusForbidden, "PROXY_PATH_NOT_ALLOWED", "not_forwarded", fmt.Errorf("%s %w", ex.path, errNotAPath)}, ""
+		return &denial{http.StatusForbidden, "PROXY_PATH_NOT_ALLOWED", fmt.Errorf("%s %w", ex.path, errNotAPath)}, ""
 	}
 	decision := p.policyOf(ex.client).Decide(p.policyRequest(ex, r))
 	if !decision.Allowed {
-		return &denial{http.StatusForbidden, policyCodes[decision.Rule], string(decision.Rule), decision}, decision.Effect
+		return &denial{http.StatusForbidden, policyCodes[decision.Rule], decision}, decision.Effect
 	}
 	return nil, decision.Effect
 }

@@ -29,12 +29,6 @@ type fault struct {
 	retryAfter time.Duration // 0 for none
 }
 
-// refuse answers a request that is not forwarded.
-func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, status int, code string, reason error) {
-	exchangeOf(r.Context()).failure = reason
-	writeFault(w, r, fault{status: status, code: code, message: reason.Error()})
-}
-
 // fail answers a request that got no answer from Salesforce. It is
 // ReverseProxy's ErrorHandler; r is the outbound request.
 func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {

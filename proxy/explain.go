@@ -32,17 +32,23 @@ func (p *Proxy) Explain(client string, r *http.Request) (Verdict, error) {
 	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, ex))
 	if isEnvelope(ex, r) {
 		if err := p.keepEnvelope(ex, r); err != nil {
-			return Verdict{Code: "PROXY_BAD_ENVELOPE", Rule: "envelope", Reason: err.Error()}, nil
+			return refusedBy("PROXY_BAD_ENVELOPE", err), nil
 		}
 		if verdict := envelopeVerdict(ex); verdict != nil {
 			return *verdict, nil
 		}
 	}
+	verdict := Verdict{Allowed: true}
 	denied, effect := p.judge(ex, r)
 	if denied != nil {
-		return Verdict{Code: denied.code, Rule: denied.rule, Reason: denied.reason.Error(), Effect: effect}, nil
+		verdict = refusedBy(denied.code, denied.reason)
 	}
-	return Verdict{Allowed: true, Effect: effect}, nil
+	verdict.Effect = effect
+	return verdict, nil
+}
+
+func refusedBy(code string, reason error) Verdict {
+	return Verdict{Code: code, Rule: ruleOf(code), Reason: reason.Error()}
 }
 
 // isEnvelope reports whether a request has a SOAP envelope.
@@ -58,7 +64,8 @@ func envelopeVerdict(ex *exchange) *Verdict {
 	case name == "login" || name == "logout":
 		return &Verdict{Allowed: true, Effect: "a " + name + "(), which the proxy answers itself"}
 	case name == "invalidateSessions":
-		return &Verdict{Code: "PROXY_LOGIN_IS_SHARED", Rule: "login_is_shared", Reason: errShared.Error()}
+		refused := refusedBy("PROXY_LOGIN_IS_SHARED", errShared)
+		return &refused
 	}
 	return nil
 }

@@ -89,8 +89,7 @@ func (p *Proxy) identify(next http.Handler) http.Handler {
 		case ex.client != nil:
 			next.ServeHTTP(w, r)
 		case p.cfg.Logins != nil && slices.ContainsFunc(presented, isSession):
-			ex.failure = errSession
-			writeFault(w, r, sessionFaultFor(ex.path))
+			p.refuseWith(w, r, sessionFaultFor(ex.path), errSession)
 		default:
 			reason := errUnidentified
 			if verifiedLeaf(r) != nil {

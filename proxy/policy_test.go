@@ -132,7 +132,7 @@ func TestAdmitResolvesSubrequests(t *testing.T) {
 func TestDenialIsTold(t *testing.T) {
 	var counted []string
 	r := withPolicy(t, policy.Config{APIVersions: "58.0-"}, func(c *proxy.Config) {
-		c.OnDenied = func(client, rule string) { counted = append(counted, client+" "+rule) }
+		c.OnDenied = func(d proxy.Denial) { counted = append(counted, d.Client+" "+d.Rule) }
 	})
 	r.send(t, "GET", "/services/data/v57.0/limits", nil, "X-Api-Key: "+clientKey).wantFault(t, 403, "PROXY_POLICY_API_VERSIONS")
 	line := r.log.requests(t, 1)[0]

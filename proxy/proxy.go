@@ -73,9 +73,8 @@ type Config struct {
 	// OnRaised is called for each request that MinAPIVersion changed, with the
 	// client's name. Default: not.
 	OnRaised func(client string)
-	// OnDenied is called for each request that its client may not send, with the
-	// client's name and the name of the rule, of which there are few. Default: not.
-	OnDenied func(client, rule string)
+	// OnDenied is called for each request that is refused. Default: not.
+	OnDenied func(Denial)
 	// OnLimited is called for each request that goes over a limit, with the
 	// limit's name, of which there are few. Default: not.
 	OnLimited func(limit string)
@@ -164,7 +163,7 @@ type exchange struct {
 	token    *auth.Token // the one that the answer was got with
 	replayed bool
 	failure  error  // why the proxy itself answered
-	rule     string // that denied the request; "" if none did
+	rule     string // that refused the request; "" if none did
 }
 
 type exchangeKey struct{}

@@ -63,7 +63,7 @@ func NewMetrics(version string) *Metrics {
 		grants: counter("grants_total", "Requests for an access token at the login host: answered with one (granted), "+
 			"refused for good (refused), or failed in a way that may pass (failed).", "result"),
 	}
-	m.denials = counter("denials_total", "Requests of clients that were not forwarded, by the rule that denied them.", "client", "rule")
+	m.denials = counter("denials_total", "Requests that the proxy refused, by the rule and the client, which is empty where it is not known.", "client", "rule")
 	m.limited = counter("limited_total", "Connections and requests that were refused or cut because they went over a limit, by the limit.", "limit")
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "build_info",
 		Help: "Always 1; the label is the version of the program."}, []string{"version"})
@@ -125,8 +125,8 @@ func (m *Metrics) CertificateExpires(at time.Time) {
 // APIVersionRaised counts a request of a client, by its configured name.
 func (m *Metrics) APIVersionRaised(client string) { m.raised.WithLabelValues(client).Inc() }
 
-// Denied counts a request that a client, by its configured name, may not send.
-// There are few rules.
+// Denied counts a request that was refused. client is its configured name, ""
+// where it is not known. There are few rules.
 func (m *Metrics) Denied(client, rule string) { m.denials.WithLabelValues(client, rule).Inc() }
 
 // Limited counts a connection or a request that went over a limit. There are few

@@ -114,7 +114,7 @@ func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*serv
 		if cfg.Proxy.Profiles {
 			admin = withProfiles(admin)
 		}
-		s.admin = newHTTPServer(admin, logger)
+		s.admin = newHTTPServer(guardAdmin(admin, cfg.Proxy.AllowHosts), logger)
 	}
 	if environ != nil {
 		s.reload = &reloader{environ: environ, cfg: cfg, logger: logger, metrics: metrics, org: org, manager: manager,

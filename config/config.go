@@ -87,7 +87,7 @@ type Proxy struct {
 	AllowAnonymous bool   `env:"PROXY_ALLOW_ANONYMOUS" envDefault:"false" help:"needed to listen beyond loopback without clients" example:"true"`
 	// AllowHosts are in lower case, without a port; IP addresses as netip.Addr
 	// writes them.
-	AllowHosts []string `env:"PROXY_ALLOW_HOSTS" shown:"none" help:"host names, with commas between them, that requests may name a proxy without clients by, besides localhost and PROXY_PUBLIC_URL's" example:"sfproxy.example.com,sfproxy.internal"`
+	AllowHosts []string `env:"PROXY_ALLOW_HOSTS" shown:"none" help:"host names, with commas between them, that requests may name a proxy without clients by, besides localhost and PROXY_PUBLIC_URL's, and the admin port, besides any IP address and name without a dot" example:"sfproxy.example.com,sfproxy.internal"`
 	// CORSOrigins are as browsers write them: no slash at the end, no default port.
 	CORSOrigins []string `env:"PROXY_CORS_ORIGINS" shown:"none" help:"origins, with commas between them, whose web pages may send requests and read the answers" example:"https://app.example.com,http://localhost:3000"`
 	// AllowPaths each begin with a slash. nil stands for the API paths.

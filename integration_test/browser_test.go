@@ -163,12 +163,16 @@ func TestBrowser(t *testing.T) {
 	t.Run("rebound", func(t *testing.T) {
 		org := startOrg(t, devorg.Config{})
 		p := startProxy(t, org.env)
-		seen := browse(t, program, rebind(t, "rebound.example", p))
+		seen := browse(t, program, rebind(t, "rebound.example", p.URL, `"/services/apexrest/echo", {method: "POST", body: "a=b"}`))
 		if !strings.Contains(seen, "PROXY_WRONG_HOST") {
 			t.Errorf("the page has read %s, want the proxy's refusal", seen)
 		}
 		if got := org.Stats().Requests; got != 0 {
 			t.Errorf("the org got %d requests", got)
+		}
+		seen = browse(t, program, rebind(t, "rebound.example", p.Admin, `"/readyz"`))
+		if !strings.Contains(seen, "PROXY_ALLOW_HOSTS") || strings.Contains(seen, subject) {
+			t.Errorf("the page has read %s from the admin port, want its refusal", seen)
 		}
 	})
 	t.Run("redirected from an address that a person typed", func(t *testing.T) {
@@ -217,14 +221,14 @@ func wantAnswers(t *testing.T, seen map[string]string, names ...string) {
 	}
 }
 
-// rebind returns the URL of a page whose host leads to the proxy from the
-// moment on that the page has been loaded.
-func rebind(t *testing.T, host string, proxy *process) string {
+// rebind returns the URL of a page whose host leads to target from the moment on
+// that the page has been loaded. request is what the page fetches from it.
+func rebind(t *testing.T, host, target, request string) string {
 	t.Helper()
-	const page = `<!doctype html><title>trying</title><script>
+	page := `<!doctype html><title>trying</title><script>
 onload = async () => {
   let answer;
-  do answer = await fetch("/services/apexrest/echo", {method: "POST", body: "a=b"}); while (answer.headers.has("X-Page"));
+  do answer = await fetch(` + request + `); while (answer.headers.has("X-Page"));
   document.body.textContent = await answer.text();
   document.title = "done";
 };
@@ -251,7 +255,7 @@ onload = async () => {
 			}
 			to := pages.Listener.Addr().String()
 			if loaded.Load() {
-				to = strings.TrimPrefix(proxy.URL, "http://")
+				to = strings.TrimPrefix(target, "http://")
 			}
 			go splice(conn, to)
 		}

@@ -63,8 +63,7 @@ func TestMemoryIsClosed(t *testing.T) {
 	}
 }
 
-// TestProfiles asks for Go's profiles where they are off, where they are on,
-// and as a web page would.
+// TestProfiles asks for Go's profiles where they are off and where they are on.
 func TestProfiles(t *testing.T) {
 	t.Parallel()
 	org := startOrg(t, devorg.Config{})
@@ -86,21 +85,43 @@ func TestProfiles(t *testing.T) {
 	if a := p.ask(t, "/debug/pprof/cmdline"); a.status != http.StatusNotFound {
 		t.Errorf("the command line = %d %s, want 404", a.status, a.body)
 	}
-	if a := get(t, p.Admin+page, "Sec-Fetch-Site: cross-site"); a.status != http.StatusForbidden {
-		t.Errorf("profile for a web page = %d, want 403", a.status)
-	}
-	renamed, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.Admin+page, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	renamed.Host = "rebound.example"
-	resp, err := httpClient.Do(renamed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusForbidden {
-		t.Errorf("profile under a name of the page's own = %d, want 403", resp.StatusCode)
+}
+
+// TestAdminPort asks for its pages as monitoring does, and as web pages would.
+func TestAdminPort(t *testing.T) {
+	t.Parallel()
+	org := startOrg(t, devorg.Config{})
+	p := startProxy(t, with(org.env, "PROXY_PPROF=true", "PROXY_ALLOW_HOSTS=sfproxy.monitoring.svc"))
+	eventually(t, "the proxy is ready", func() bool { return p.ask(t, "/readyz").status == http.StatusOK })
+	for _, tt := range []struct {
+		host, site string
+		want       int
+	}{
+		{"", "", http.StatusOK}, // the address and port of the listener
+		{"localhost:8081", "", http.StatusOK},
+		{"10.1.2.3:8081", "", http.StatusOK}, // Kubernetes and Prometheus by the pod's address
+		{"sfproxy:8081", "", http.StatusOK},  // a container's name
+		{"sfproxy.monitoring.svc:8081", "", http.StatusOK},
+		{"localhost", "none", http.StatusOK}, // typed into the address bar
+		{"localhost", "same-origin", http.StatusOK},
+		{"rebound.example", "", http.StatusForbidden},
+		{"rebound.example:8081", "same-origin", http.StatusForbidden},
+		{"localhost", "cross-site", http.StatusForbidden},
+		{"localhost", "same-site", http.StatusForbidden}, // another port of this machine
+	} {
+		for _, page := range []string{"/healthz", "/readyz", "/metrics", "/debug/pprof/goroutine?debug=2"} {
+			var header []string
+			if tt.site != "" {
+				header = []string{"Sec-Fetch-Site: " + tt.site}
+			}
+			a := fetchAs(t, http.MethodGet, p.Admin+page, tt.host, "", header...)
+			if a.status != tt.want {
+				t.Errorf("%s of host %q and Sec-Fetch-Site %q = %d %.200s, want %d", page, tt.host, tt.site, a.status, a.body, tt.want)
+			}
+			if strings.HasPrefix(tt.host, "rebound") && !bytes.Contains(a.body, []byte("PROXY_ALLOW_HOSTS")) {
+				t.Errorf("%s of host %q = %s, want it to say what to set", page, tt.host, a.body)
+			}
+		}
 	}
 }
 

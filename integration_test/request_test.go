@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -33,10 +34,17 @@ type answer struct {
 // fetch sends a request and returns the answer. Header fields are "Name: value".
 func fetch(t *testing.T, method, url, body string, header ...string) answer {
 	t.Helper()
+	return fetchAs(t, method, url, "", body, header...)
+}
+
+// fetchAs is fetch with another Host than the URL's, unless that is "".
+func fetchAs(t *testing.T, method, url, host, body string, header ...string) answer {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
+	req.Host = cmp.Or(host, req.Host)
 	for _, field := range header {
 		name, value, _ := strings.Cut(field, ": ")
 		req.Header.Add(name, value)

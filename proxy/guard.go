@@ -56,11 +56,23 @@ func fitsRequestLine(r *http.Request) bool {
 // web page can bend is where its own name leads.
 func (p *Proxy) ownHost(host string) bool {
 	name := hostName(host)
-	if p.cfg.PublicURL != nil && name == hostName(p.cfg.PublicURL.Host) || slices.Contains(p.cfg.AllowHosts, name) {
-		return true
-	}
+	return p.cfg.PublicURL != nil && name == hostName(p.cfg.PublicURL.Host) || slices.Contains(p.cfg.AllowHosts, name) ||
+		isThisMachine(name) || p.cfg.NetworkHosts && isLocal(name)
+}
+
+// IsNetworkHost reports whether host, a Host header, is one that no web page has
+// for a name of its own, which it could make lead here: an IP address, a name
+// without a dot, or one of allowed, which are as in [Config.AllowHosts].
+func IsNetworkHost(host string, allowed []string) bool {
+	name := hostName(host)
+	return isLocal(name) || slices.Contains(allowed, name)
+}
+
+// isLocal reports whether a name without a port is nobody's outside the network:
+// an IP address, or a name without a dot.
+func isLocal(name string) bool {
 	_, err := netip.ParseAddr(name)
-	return isThisMachine(name) || p.cfg.NetworkHosts && (err == nil || !strings.Contains(name, "."))
+	return err == nil || !strings.Contains(name, ".")
 }
 
 // isThisMachine reports whether a name without a port can only be this machine.

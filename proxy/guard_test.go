@@ -145,3 +145,16 @@ func TestIdentify(t *testing.T) {
 		t.Errorf("HashAPIKey of a short hash = %v", err)
 	}
 }
+
+func TestIsNetworkHost(t *testing.T) {
+	allowed := []string{"metrics.example.com", "fd00::1"}
+	for host, want := range map[string]bool{
+		"localhost:8081": true, "LOCALHOST": true, "127.0.0.1:8081": true, "[::1]:8081": true, "10.0.0.7": true, "[fd00::2]": true,
+		"sfproxy:8081": true, "Metrics.Example.com:8081": true, "[FD00:0::1]:8081": true,
+		"rebound.example": false, "localhost.rebound.example:8081": false, "evil.": false, "127.0.0.1.nip.io": false, "below.metrics.example.com": false,
+	} {
+		if got := proxy.IsNetworkHost(host, allowed); got != want {
+			t.Errorf("IsNetworkHost(%q) = %t, want %t", host, got, want)
+		}
+	}
+}

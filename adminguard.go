@@ -1,0 +1,24 @@
+package main
+
+import (
+	"net/http"
+
+	"github.com/sfproxy/sfproxy/proxy"
+)
+
+// guardAdmin closes the admin port to web pages of other sites: to requests that
+// a browser makes for one, and to a Host that a page can have lead here (DNS
+// rebinding). Programs by address or by a name of the network come in, and so
+// does an HTTP/1.0 probe, which sends no Host. allowed is PROXY_ALLOW_HOSTS.
+func guardAdmin(admin http.Handler, allowed []string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch site := r.Header.Get("Sec-Fetch-Site"); {
+		case r.Host != "" && !proxy.IsNetworkHost(r.Host, allowed):
+			http.Error(w, "the Host of the request is neither an IP address nor a name without a dot, such as localhost: to come by this name, add it to PROXY_ALLOW_HOSTS", http.StatusForbidden)
+		case site != "" && site != "none" && site != "same-origin":
+			http.Error(w, "the admin port is for programs and for who types its address, not for web pages of other sites", http.StatusForbidden)
+		default:
+			admin.ServeHTTP(w, r)
+		}
+	})
+}

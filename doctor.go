@@ -99,7 +99,7 @@ func doctorConfig(environ []string) (set doctor.Config, faults bool) {
 	if org == nil {
 		return set, faults
 	}
-	set.Warnings = org.Warnings
+	set.Warnings, set.Notes = warningsOf(org), notesOf(org)
 	sf := org.Salesforce
 	transport, err := newTransport(sf)
 	if err != nil {

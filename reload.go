@@ -134,8 +134,9 @@ func (r *reloader) reload(ctx context.Context, why cause) {
 		r.fault = ""
 		r.logger.Info("the configuration can be used again")
 	}
-	for _, warning := range cfg.Warnings {
-		if !slices.Contains(r.cfg.Warnings, warning) {
+	known := warningsOf(r.cfg)
+	for _, warning := range warningsOf(cfg) {
+		if !slices.Contains(known, warning) {
 			r.logger.Warn(warning)
 		}
 	}

@@ -70,12 +70,6 @@ func serve(ctx context.Context, cfg *config.Config, environ []string, logger *sl
 	return s.run(ctx, hangup, listening)
 }
 
-func logWarnings(logger *slog.Logger, cfg *config.Config) {
-	for _, warning := range cfg.Warnings {
-		logger.Warn(warning)
-	}
-}
-
 func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*server, error) {
 	transport, err := newTransport(cfg.Salesforce)
 	if err != nil {

@@ -35,7 +35,7 @@ func newTransport(sf config.Salesforce) (*http.Transport, error) {
 			return nil, usageError{fmt.Errorf("SF_CA_FILE: %s holds no certificate that can be read", sf.CAFile)}
 		}
 	}
-	return proxy.NewTransport(roots), nil
+	return proxy.NewTransport(proxy.TransportConfig{Roots: roots, AllowPrivate: sf.AllowPrivate}), nil
 }
 
 // parseKey returns the private key.

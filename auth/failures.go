@@ -16,6 +16,7 @@ const (
 	noInstance        = "no-instance-url"
 	untrustedInstance = "instance-url-not-trusted"
 	unknownName       = "name-not-found"
+	privateAddress    = "private-address"
 	companyProxy      = "company-proxy"
 	noConnection      = "no-connection"
 	noAnswer          = "no-answer"
@@ -62,6 +63,14 @@ var failures = []Entry{
 			{Cause: "SF_LOGIN_URL is misspelt", Fix: "check SF_LOGIN_URL, DNS and the firewall; where the way out is a company proxy, set HTTPS_PROXY", Where: myDomainPath},
 			{Cause: "this machine or container has no working DNS", Fix: "try nslookup with the host's name here, and mend the resolver (/etc/resolv.conf)"},
 			{Cause: "the way out is a company proxy that resolves names itself", Fix: "set HTTPS_PROXY to it"},
+		}},
+	{ID: privateAddress, Seen: "a private address of a Salesforce host",
+		Meaning: "a host of Salesforce's resolves to an address that is not public, and nothing was sent there",
+		Causes: []Cause{
+			{Cause: "the resolver, a hosts file or a captive portal leads the name elsewhere",
+				Fix: "compare what DNS says here and on another machine; where the way to the org is a private one (AWS PrivateLink, a VPN), set SF_ALLOW_PRIVATE=true"},
+			{Cause: "the way to the org is a private one: AWS PrivateLink, a VPN, an agent of the company's that answers DNS queries with addresses of its own",
+				Fix: "set SF_ALLOW_PRIVATE=true"},
 		}},
 	{ID: companyProxy, Seen: "an error of the proxy in HTTPS_PROXY", Passing: true,
 		Meaning: "the company proxy in HTTPS_PROXY cannot be reached or refuses",
@@ -116,6 +125,7 @@ func failureOf(err error) (e Entry, permanent bool) {
 	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
 	_, plain := errors.AsType[tls.RecordHeaderError](err)
 	_, lookup := errors.AsType[*net.DNSError](err)
+	_, private := errors.AsType[*PrivateAddressError](err)
 	invalid, _ := errors.AsType[x509.CertificateInvalidError](err)
 	operation, _ := errors.AsType[*net.OpError](err)
 	timeout, _ := errors.AsType[net.Error](err)
@@ -124,6 +134,8 @@ func failureOf(err error) (e Entry, permanent bool) {
 		return Entry{}, false
 	case operation != nil && operation.Op == "proxyconnect": // whose certificate may be the fault
 		return failure(companyProxy), false
+	case private:
+		return failure(privateAddress), true
 	case name:
 		return failure(wrongName), true
 	case invalid.Reason == x509.Expired:

@@ -93,10 +93,13 @@ func (o *Org) checkInstance(raw string) (*url.URL, error) {
 	return &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host)}, nil
 }
 
-// trusted reports whether host lies in a trusted domain. An IPv6 address does
-// not, whatever its zone ends with: [2001:db8::1%.salesforce.com].
-func (o *Org) trusted(host string) bool {
-	return !strings.ContainsAny(host, ":%") && slices.ContainsFunc(o.cfg.TrustedDomains, func(d string) bool {
+// trusted reports whether host lies in a trusted domain.
+func (o *Org) trusted(host string) bool { return underAny(host, o.cfg.TrustedDomains) }
+
+// underAny reports whether host is one of the domains or lies in one. An IPv6
+// address does not, whatever its zone ends with: [2001:db8::1%.salesforce.com].
+func underAny(host string, domains []string) bool {
+	return !strings.ContainsAny(host, ":%") && slices.ContainsFunc(domains, func(d string) bool {
 		return d != "" && under(host, strings.ToLower(d))
 	})
 }

@@ -67,6 +67,7 @@ type Salesforce struct {
 	CAFile         string   `env:"SF_CA_FILE" shown:"system roots" help:"PEM file of further roots for TLS to the org" example:"/etc/ssl/corporate-ca.pem"`
 	CACerts        []byte   `env:"-"` // content of CAFile, nil for none
 	AllowHTTP      bool     `env:"SF_ALLOW_HTTP" envDefault:"false" help:"lets the org be plain HTTP beyond loopback" example:"true"`
+	AllowPrivate   bool     `env:"SF_ALLOW_PRIVATE" envDefault:"false" help:"lets names of Salesforce's lead to addresses that are not public, as with AWS PrivateLink" example:"true"`
 	MinAPIVersion  string   `env:"SF_MIN_API_VERSION" shown:"off" help:"API version that requests for a lower one go to" example:"60.0"` // such as "60.0"; "" = off
 }
 

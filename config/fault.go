@@ -58,6 +58,11 @@ func (p *parser) warn(format string, args ...any) {
 	p.warnings = append(p.warnings, fmt.Sprintf(format, args...))
 }
 
+// isWarnedOf reports whether a warning names the variable.
+func (p *parser) isWarnedOf(variable string) bool {
+	return slices.ContainsFunc(p.warnings, func(w string) bool { return strings.Contains(w, variable) })
+}
+
 // maxShown is how many bytes of a value a message repeats at most.
 const maxShown = 120
 

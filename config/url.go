@@ -65,7 +65,7 @@ func (p *parser) checkUpstreamScheme(variable string, u *url.URL, allowHTTP bool
 		p.faultLike(variable, "https://"+u.Host+u.Path, "%s is not https, so that others on the way can read the tokens: use https, or set SF_ALLOW_HTTP=true", shown(u.String()))
 		return
 	}
-	p.warn("%s: %s is not https: others on the way can read the tokens", variable, shown(u.String()))
+	p.warn("%s: %s is not https, which SF_ALLOW_HTTP allows: others on the way can read the tokens", variable, shown(u.String()))
 }
 
 // checkCompanyProxy warns of an HTTPS_PROXY that is no URL: net/http goes

@@ -43,12 +43,24 @@ func (p *parser) checkSalesforce(sf *Salesforce) {
 		p.fault("SF_TOKEN_TTL", "%s is not between %s and %s", sf.TokenTTL, minTokenTTL, maxTokenTTL)
 	}
 	p.checkDomains(sf)
+	p.checkWeakened(sf)
 	if sf.CAFile == "" {
 		return
 	}
 	sf.CACerts = p.readFile("SF_CA_FILE", sf.CAFile)
 	if sf.CACerts != nil && !holdsCertificate(sf.CACerts) {
 		p.fault("SF_CA_FILE", "%s holds no PEM certificate", shownPath(sf.CAFile))
+	}
+}
+
+// checkWeakened warns of what takes a check of the org's side away. Domains
+// beyond Salesforce's own are not known here.
+func (p *parser) checkWeakened(sf *Salesforce) {
+	if sf.AllowHTTP && !p.isWarnedOf("SF_ALLOW_HTTP") {
+		p.warn("SF_ALLOW_HTTP: a token may go to an instance without TLS, so that others on the way can read it: unset it where the org has TLS")
+	}
+	if sf.AllowPrivate {
+		p.warn("SF_ALLOW_PRIVATE: whoever answers DNS queries here may lead names of Salesforce's into this network: unset it unless the way to the org is a private one")
 	}
 }
 

@@ -118,10 +118,24 @@ func TestParseAcceptsHTTP(t *testing.T) {
 		{vars{"SF_LOGIN_URL": "http://LocalHost"}, 0},
 		{vars{"SF_LOGIN_URL": "http://devorg", "SF_ALLOW_HTTP": "true"}, 1},
 		{vars{"SF_INSTANCE_URL": "http://devorg", "SF_ALLOW_HTTP": "true"}, 1},
+		{vars{"SF_LOGIN_URL": "http://devorg", "SF_INSTANCE_URL": "http://devorg", "SF_ALLOW_HTTP": "true"}, 2},
+		{vars{"SF_ALLOW_HTTP": "true"}, 1},
 	} {
 		if got := parse(t, tt.vars).Warnings; len(got) != tt.warnings {
 			t.Errorf("Warnings for %v = %q, want %d", tt.vars, got, tt.warnings)
+		} else if len(got) > 0 && !strings.Contains(strings.Join(got, " "), "SF_ALLOW_HTTP") {
+			t.Errorf("Warnings for %v = %q, want SF_ALLOW_HTTP in them", tt.vars, got)
 		}
+	}
+}
+
+func TestParseWarnsOfPrivateAddresses(t *testing.T) {
+	cfg := parse(t, vars{"SF_ALLOW_PRIVATE": "true"})
+	if got := cfg.Warnings; !cfg.Salesforce.AllowPrivate || len(got) != 1 || !strings.HasPrefix(got[0], "SF_ALLOW_PRIVATE: ") {
+		t.Errorf("AllowPrivate = %t, Warnings = %q, want a warning of SF_ALLOW_PRIVATE", cfg.Salesforce.AllowPrivate, got)
+	}
+	if cfg := parse(t, nil); cfg.Salesforce.AllowPrivate || len(cfg.Warnings) != 0 {
+		t.Errorf("by default AllowPrivate = %t with the warnings %q, want none", cfg.Salesforce.AllowPrivate, cfg.Warnings)
 	}
 }
 

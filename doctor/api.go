@@ -96,8 +96,9 @@ func (x *examination) instance(ctx context.Context) Result {
 	origin := x.token.InstanceURL
 	a := x.ask(ctx, "/services/data/")
 	operation, _ := errors.AsType[*net.OpError](a.err)
+	_, private := errors.AsType[*auth.PrivateAddressError](a.err)
 	switch {
-	case operation != nil && operation.Op == "proxyconnect":
+	case operation != nil && operation.Op == "proxyconnect", private:
 		entry := explainAPI(a)
 		return failed("%s cannot be reached, since %s: %s", origin, entry.Meaning, a.about()).explained(entry)
 	case isTimeout(a.err):

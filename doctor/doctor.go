@@ -23,6 +23,7 @@ import (
 	"crypto/x509"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/sfproxy/sfproxy/auth"
 )
@@ -30,8 +31,8 @@ import (
 // Config is the set-up to check.
 type Config struct {
 	// Faults and Warnings are what is wrong with the configuration and what is
-	// allowed but risky; they hold no secret.
-	Faults, Warnings []string
+	// allowed but risky, Notes what is well and good to know; they hold no secret.
+	Faults, Warnings, Notes []string
 	// Org is what a grant needs, but for Key, Transport and Logger, which are
 	// filled in. Without a LoginURL, the checks of the org are skipped.
 	Org     auth.OrgConfig
@@ -179,7 +180,7 @@ func (x *examination) configuration(context.Context) Result {
 		return r.fix(append(x.cfg.Faults, x.cfg.Warnings...)...)
 	}
 	if n := len(x.cfg.Warnings); n > 0 {
-		return warning("no fault, %s", count(n, "warning")).fix(x.cfg.Warnings...)
+		return warning("no fault, %s", count(n, "warning")).fix(append(x.cfg.Warnings, x.cfg.Notes...)...)
 	}
-	return passed("no fault")
+	return passed("%s", strings.Join(append([]string{"no fault"}, x.cfg.Notes...), "; "))
 }

@@ -154,6 +154,7 @@ var ownCodes = []struct {
 	{"PROXY_GRANT_REFUSED", 502, "the org gives no token until somebody changes something", "see the message, and above"},
 	{"PROXY_GRANT_UNAVAILABLE", 503, "the token endpoint cannot be reached or has a fault", "try again after `Retry-After`; see above if it lasts"},
 	{"PROXY_INSTANCE_BROKE_OFF", 502, "the connection to the org broke off", "see whether Salesforce has done what was asked before you send it again"},
+	{"PROXY_INSTANCE_PRIVATE", 502, "the org's host resolves to an address that is not public", "see what DNS says of it; where the way to the org is a private one, set `SF_ALLOW_PRIVATE=true`"},
 	{"PROXY_INSTANCE_TIMEOUT", 504, "the org did not answer in time", "see whether Salesforce has done what was asked before you send it again"},
 	{"PROXY_INSTANCE_UNREACHABLE", 503, "the org cannot be reached", "check DNS, the firewall and `HTTPS_PROXY` for the org's My Domain"},
 	{"PROXY_INSTANCE_UNTRUSTED", 502, "the certificate of the org's host is not trusted", "where a company proxy inspects TLS, set `SF_CA_FILE` to its CA certificate"},

@@ -50,7 +50,8 @@ func (x *examination) dns(ctx context.Context) Result {
 	return passed("%s is at %s", host, strings.Join(addresses, ", "))
 }
 
-// tcp connects to the login host, or to the company proxy on the way.
+// tcp connects to the login host, or to the company proxy on the way, as the
+// proxy does: it may refuse an address.
 func (x *examination) tcp(ctx context.Context) Result {
 	target, way := x.cfg.Org.LoginURL, ""
 	proxy := x.companyProxy(target)
@@ -58,8 +59,13 @@ func (x *examination) tcp(ctx context.Context) Result {
 		target, way = proxy, ", the company proxy of HTTPS_PROXY: the login host is reached through it"
 	}
 	address := net.JoinHostPort(target.Hostname(), portOf(target))
-	dialer := net.Dialer{Timeout: stepTimeout}
-	conn, err := dialer.DialContext(ctx, "tcp", address)
+	dial := x.cfg.Transport.DialContext
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	conn, err := dial(ctx, "tcp", address)
 	if err != nil {
 		if proxy != nil {
 			err = &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err}

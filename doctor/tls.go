@@ -78,7 +78,7 @@ func (x *examination) tls(ctx context.Context) Result {
 	}
 	about := fmt.Sprintf("%s, certificate of %s, issued by %s, until %s", tls.VersionName(x.login.state.Version),
 		subjectOf(chain[0]), nameOf(chain[0].Issuer), chain[0].NotAfter.UTC().Format(dateLayout))
-	if isSalesforce(login.Hostname()) && !issuesForSalesforce(chain[0].Issuer) {
+	if auth.IsSalesforce(login.Hostname()) && !issuesForSalesforce(chain[0].Issuer) {
 		return warning("%s: that is no public CA as Salesforce's hosts have, so a company proxy inspects TLS here; its CA is trusted", about).
 			fix("nothing, if your network team says so; it can read the tokens, and had better exempt Salesforce's hosts")
 	}
@@ -142,13 +142,6 @@ func nameOf(n pkix.Name) string {
 		return fmt.Sprintf("%q", foreign(cmp.Or(organization, n.CommonName, n.String())))
 	}
 	return fmt.Sprintf("%q (%s)", foreign(n.CommonName), foreign(organization))
-}
-
-// isSalesforce reports whether host lies in one of Salesforce's own domains.
-func isSalesforce(host string) bool {
-	return slices.ContainsFunc(auth.TrustedDomains, func(d string) bool {
-		return strings.HasSuffix(strings.ToLower(host), "."+d)
-	})
 }
 
 // salesforceIssuers are parts of the names of public CAs: DigiCert, which

@@ -102,6 +102,10 @@ func instanceFault(err error) fault {
 		return fault{http.StatusBadGateway, "PROXY_INSTANCE_UNTRUSTED",
 			fmt.Sprintf("the instance's certificate is not trusted: %v (where a company proxy inspects TLS, set SF_CA_FILE to its CA certificate)", err), 0}
 	}
+	if _, ok := errors.AsType[*auth.PrivateAddressError](err); ok {
+		return fault{http.StatusBadGateway, "PROXY_INSTANCE_PRIVATE",
+			fmt.Sprintf("the instance is not asked: %v (%s)", err, auth.ExplainTransport(err).Hint()), 0}
+	}
 	operation, _ := errors.AsType[*net.OpError](err)
 	switch {
 	case operation != nil && operation.Op == "dial":

@@ -132,7 +132,7 @@ func TestAnswerToFailures(t *testing.T) {
 		{"broken", broken, nil, 502, "PROXY_INSTANCE_BROKE_OFF", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			transport := proxy.NewTransport(x509.NewCertPool())
+			transport := proxy.NewTransport(proxy.TransportConfig{Roots: x509.NewCertPool()})
 			transport.ResponseHeaderTimeout = 100 * time.Millisecond
 			tokens := newTokens(tt.instance)
 			tokens.err = tt.grant

@@ -81,7 +81,7 @@ func newRig() *rig {
 func newHandler(t testing.TB, cfg proxy.Config, log io.Writer) http.Handler {
 	t.Helper()
 	if cfg.Transport == nil {
-		transport := proxy.NewTransport(nil)
+		transport := proxy.NewTransport(proxy.TransportConfig{})
 		t.Cleanup(transport.CloseIdleConnections)
 		cfg.Transport = transport
 	}
@@ -116,7 +116,7 @@ func startOrg(t testing.TB, change func(*devorg.Config, *proxy.Config)) (*rig, *
 	t.Cleanup(func() { org.Close() })
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(org.CAPEM())
-	transport := proxy.NewTransport(roots)
+	transport := proxy.NewTransport(proxy.TransportConfig{Roots: roots})
 	t.Cleanup(transport.CloseIdleConnections)
 	login, err := url.Parse(org.LoginURL())
 	if err != nil {

@@ -131,7 +131,7 @@ func TestStreamHTTP2(t *testing.T) {
 func BenchmarkProxy(b *testing.B) {
 	base := upstream(b, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "{}") })
 	target, _ := url.Parse(base)
-	transport := proxy.NewTransport(nil)
+	transport := proxy.NewTransport(proxy.TransportConfig{})
 	b.Cleanup(transport.CloseIdleConnections)
 	bare := &httputil.ReverseProxy{Transport: transport, Rewrite: func(pr *httputil.ProxyRequest) { pr.SetURL(target) }}
 	for name, handler := range map[string]http.Handler{

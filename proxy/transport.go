@@ -21,19 +21,28 @@ import (
 	"github.com/sfproxy/sfproxy/auth"
 )
 
+// TransportConfig is what a transport to an org is made of.
+type TransportConfig struct {
+	// Roots are those that a server certificate may lead to. Default: the
+	// system's.
+	Roots *x509.CertPool
+	// AllowPrivate lets names of Salesforce's lead to addresses that are not
+	// public. Otherwise a request for such a one fails before anything is sent,
+	// with an [auth.PrivateAddressError]. A company proxy looks names up itself.
+	AllowPrivate bool
+}
+
 // NewTransport returns the pooled transport to an org: many connections to few
-// hosts. roots are those that a server certificate may lead to; nil are the
-// system's. HTTPS_PROXY and its kin are honoured.
-func NewTransport(roots *x509.CertPool) *http.Transport {
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: boundSilence(3 * time.Minute)}
+// hosts. HTTPS_PROXY and its kin are honoured.
+func NewTransport(cfg TransportConfig) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		OnProxyConnectResponse: checkTunnel,
-		DialContext:            dialer.DialContext,
+		DialContext:            newDialer(cfg.AllowPrivate).DialContext,
 		TLSClientConfig: &tls.Config{
-			RootCAs:            roots,
+			RootCAs:            cfg.Roots,
 			MinVersion:         tls.VersionTLS12,
 			ClientSessionCache: tls.NewLRUClientSessionCache(256),
 		},

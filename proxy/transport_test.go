@@ -100,7 +100,7 @@ func TestTransportSurvivesStaleConnection(t *testing.T) {
 	base := scripted(t, func(_ int, r *http.Request, body string) (string, bool) {
 		return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body), true
 	})
-	transport := proxy.NewTransport(nil)
+	transport := proxy.NewTransport(proxy.TransportConfig{})
 	t.Cleanup(transport.CloseIdleConnections)
 	transport.ExpectContinueTimeout = 10 * time.Millisecond // this upstream never says 100
 	var last atomic.Pointer[atomic.Bool]
@@ -143,7 +143,7 @@ func TestTransportTellsOfCompanyProxy(t *testing.T) {
 			t.Fatal(err)
 		}
 		companyURL.User = url.UserPassword("user", "secret-password")
-		transport := proxy.NewTransport(nil)
+		transport := proxy.NewTransport(proxy.TransportConfig{})
 		t.Cleanup(transport.CloseIdleConnections)
 		transport.Proxy = http.ProxyURL(companyURL)
 		r := start(t, proxy.Config{Tokens: newTokens("https://acme.my.salesforce.test"), Transport: transport})

@@ -68,9 +68,9 @@ type Org struct {
 
 const (
 	grantType     = "urn:ietf:params:oauth:grant-type:jwt-bearer" // RFC 7523 section 2.1
-	tokenPath     = "/services/oauth2/token"
-	grantTimeout  = 15 * time.Second // for one exchange
-	maxAnswerSize = 64 << 10         // bytes; a real answer has under 4 KiB
+	tokenPath     = "/services/oauth2/token"                      // #nosec G101 -- a path
+	grantTimeout  = 15 * time.Second                              // for one exchange
+	maxAnswerSize = 64 << 10                                      // bytes; a real answer has under 4 KiB
 )
 
 // NewOrg returns an Org, or an error that names the field that is missing or
@@ -277,7 +277,7 @@ func (o *Org) parse(subject string, body []byte) (*Token, error) {
 		IdentityURL: bound(a.ID),
 		Scope:       bound(a.Scope),
 		Subject:     subject,
-	}, time.Now(), a.life(o.clock.now(), o.cfg.TokenTTL), rand.Float64()), nil
+	}, time.Now(), a.life(o.clock.now(), o.cfg.TokenTTL), rand.Float64()), nil // #nosec G404 -- spreads renewals
 }
 
 // refused fills fault from an answer other than 200.

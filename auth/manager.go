@@ -265,7 +265,7 @@ func (m *Manager) retry(ctx context.Context, s *source) (*Token, error) {
 		if err == nil || !isPassing(err) {
 			return token, err
 		}
-		pause := backoff - rand.N(backoff/2)
+		pause := backoff - rand.N(backoff/2) // #nosec G404 -- spreads attempts
 		if deadline, _ := ctx.Deadline(); time.Until(deadline) < pause {
 			return nil, err
 		}

@@ -125,6 +125,7 @@ func (o *Org) listen(setting, address, public string, handler http.Handler) (*ho
 	return o.serve(setting, address, public, handler, &tls.Config{
 		Certificates: []tls.Certificate{o.authority.leaf},
 		NextProtos:   []string{"h2", "http/1.1"},
+		MinVersion:   tls.VersionTLS12,
 	})
 }
 

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	bearerGrant     = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-	maxGrantRequest = 16 << 10 // bytes
+	bearerGrant     = "urn:ietf:params:oauth:grant-type:jwt-bearer" // #nosec G101 -- a name
+	maxGrantRequest = 16 << 10                                      // bytes
 )
 
 // An oauthError is a refusal by the token endpoint.

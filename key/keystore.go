@@ -3,7 +3,6 @@ package key
 import (
 	"bytes"
 	"crypto"
-	"crypto/sha1"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/binary"
@@ -165,7 +164,8 @@ func readEntries(content []byte) ([]entry, error) {
 		}
 		entries = append(entries, e)
 	}
-	if r.take(sha1.Size); r.failed { // the digest that the passphrase is checked with
+	const digestSize = 20             // bytes of SHA-1
+	if r.take(digestSize); r.failed { // the digest that the passphrase is checked with
 		return nil, errors.New("it is damaged or cut short")
 	}
 	return entries, nil

@@ -16,7 +16,7 @@ import (
 
 // Paths that ServeOAuth answers.
 const (
-	TokenPath  = "/services/oauth2/token"
+	TokenPath  = "/services/oauth2/token" // #nosec G101 -- a path
 	RevokePath = "/services/oauth2/revoke"
 )
 

@@ -53,8 +53,8 @@ func newSessions(key []byte, ttl time.Duration) *sessions {
 func (s *sessions) issue(orgID, client string, f Fingerprint) string {
 	payload := make([]byte, 0, headSize+len(client)+macSize)
 	payload = append(payload, sessionVersion)
-	expires := time.Now().Add(s.ttl + time.Second - 1) // rounded up to a second
-	payload = binary.BigEndian.AppendUint64(payload, uint64(expires.Unix()))
+	expires := time.Now().Add(s.ttl + time.Second - 1)                       // rounded up to a second
+	payload = binary.BigEndian.AppendUint64(payload, uint64(expires.Unix())) // #nosec G115 -- after 1970
 	payload = append(payload, f[:]...)
 	var nonce [nonceSize]byte
 	rand.Read(nonce[:])
@@ -89,7 +89,7 @@ func (s *sessions) open(text string) (session, error) {
 	opened := session{
 		client:      string(payload[headSize:]),
 		fingerprint: Fingerprint(payload[9 : 9+fingerprintSize]),
-		expires:     time.Unix(int64(binary.BigEndian.Uint64(payload[1:9])), 0),
+		expires:     time.Unix(int64(binary.BigEndian.Uint64(payload[1:9])), 0), // #nosec G115 -- as issue has put it there
 		mac:         mac,
 	}
 	if !time.Now().Before(opened.expires) || s.isEnded(mac) {

@@ -8,7 +8,7 @@ import (
 
 // Paths at which clients log in and out.
 const (
-	tokenPath  = "/services/oauth2/token"
+	tokenPath  = "/services/oauth2/token" // #nosec G101 -- a path
 	revokePath = "/services/oauth2/revoke"
 )
 

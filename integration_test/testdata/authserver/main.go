@@ -65,7 +65,7 @@ func (r registration) serve() error {
 		r.answer(provider, w, req)
 	})
 	fmt.Println("http://" + listener.Addr().String())
-	return http.Serve(listener, mux)
+	return (&http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}).Serve(listener)
 }
 
 // provider returns the library's server, with its checks on: an assertion needs

@@ -30,6 +30,9 @@ func (b budget) wait() time.Duration {
 	return time.Duration(math.Ceil(missing / grantsPerSec * float64(time.Second)))
 }
 
+// left returns how many grants are allowed at once.
+func (b budget) left() int { return max(0, int(b.bucket.Tokens())) }
+
 // await returns once a grant is allowed, or a *BudgetError at once if that is
 // later than ctx allows.
 func (b budget) await(ctx context.Context, subject string) error {

@@ -73,10 +73,11 @@ type source struct {
 
 // Outcome is what is known of a subject's grants, for readiness and status.
 type Outcome struct {
-	Token     *Token    // the current token; nil if there is none
-	Grants    int       // tokens granted so far
-	Failure   error     // the last failed grant; nil if none has failed
-	FailureAt time.Time // when Failure happened
+	Token      *Token    // the current token; nil if there is none
+	Grants     int       // tokens granted so far
+	Failure    error     // the last failed grant; nil if none has failed
+	FailureAt  time.Time // when Failure happened
+	GrantsLeft int       // grants that the subject's budget allows at once
 }
 
 // NewManager returns a Manager that gets tokens by grant. A nil logger
@@ -174,7 +175,20 @@ func (m *Manager) Outcome(subject string) Outcome {
 	if o.Token = s.current.Load(); o.Token.state(time.Now().UnixNano()) == expired {
 		o.Token = nil
 	}
+	o.GrantsLeft = s.budget.left()
 	return o
+}
+
+// Live returns how many subjects have a token that is good.
+func (m *Manager) Live() int {
+	live, now := 0, time.Now().UnixNano()
+	m.sources.Range(func(_, s any) bool {
+		if s.(*source).current.Load().state(now) != expired {
+			live++
+		}
+		return true
+	})
+	return live
 }
 
 // Close ends the flights and waits for them. Good tokens are still handed out.

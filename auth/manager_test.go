@@ -740,13 +740,13 @@ func TestManagerOutcome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeOrg{answer: func(context.Context, int) error { return refusal() }}
 		m := newManager(t, f)
-		if got, want := m.Outcome(ada), (auth.Outcome{}); got != want {
+		if got, want := m.Outcome(ada), (auth.Outcome{GrantsLeft: 60}); got != want {
 			t.Errorf("Outcome before any grant = %+v, want %+v", got, want)
 		}
 		m.Token(t.Context(), ada)
 		failedAt := time.Now()
-		if got := m.Outcome(ada); !auth.IsPermanent(got.Failure) || !got.FailureAt.Equal(failedAt) || got.Token != nil || got.Grants != 0 {
-			t.Errorf("Outcome after a refusal = %+v, want the refusal at %v", got, failedAt)
+		if got := m.Outcome(ada); !auth.IsPermanent(got.Failure) || !got.FailureAt.Equal(failedAt) || got.Token != nil || got.Grants != 0 || got.GrantsLeft != 59 {
+			t.Errorf("Outcome after a refusal = %+v, want the refusal at %v and 59 grants left", got, failedAt)
 		}
 		advance(refusalMemory)
 		f.answer = nil
@@ -754,9 +754,16 @@ func TestManagerOutcome(t *testing.T) {
 		if got := m.Outcome(ada); got.Token != token || got.Grants != 1 {
 			t.Errorf("Outcome after a grant = %+v, want the token and one grant", got)
 		}
+		take(t, m, grace)
+		if live := m.Live(); live != 2 {
+			t.Errorf("%d subjects have a good token, want 2", live)
+		}
 		advance(life)
 		if got := m.Outcome(ada); got.Token != nil {
 			t.Errorf("Outcome.Token after its expiry = %v, want none", got.Token)
+		}
+		if live := m.Live(); live != 0 {
+			t.Errorf("%d subjects have a good token after all have expired, want none", live)
 		}
 	})
 }

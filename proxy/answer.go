@@ -127,6 +127,7 @@ func instanceFault(err error) fault {
 // writeFault writes f in the dialect of the API that the client speaks.
 func writeFault(w http.ResponseWriter, r *http.Request, f fault) {
 	ex := exchangeOf(r.Context())
+	ex.seen.Code = f.code
 	status, contentType, body := f.status, "", []byte(nil)
 	switch {
 	case within(ex.path, "/services/Soap"):

@@ -25,6 +25,8 @@ type Client struct {
 	CertName string
 	// Policy is what it may do; nil allows everything.
 	Policy *policy.Policy
+
+	observer ClientObserver // nil without an Observer
 }
 
 // APIKey is the SHA-256 of an API key. The zero value matches no key.
@@ -62,8 +64,7 @@ type clients struct {
 // SetClients replaces [Config.Clients] while the proxy is in use: a request
 // sees the old ones or the new ones. Unlike in Config, no clients means that
 // nobody may use the proxy: one that has asked for credentials is never opened.
-// It keeps the slice, which is not to be changed any more.
-func (p *Proxy) SetClients(list []Client) { p.clients.Store(&clients{list: list}) }
+func (p *Proxy) SetClients(list []Client) { p.clients.Store(&clients{list: p.observed(list)}) }
 
 // identify finds the client that a request's credential belongs to. Without
 // configured clients everybody is the same nameless one.

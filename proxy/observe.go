@@ -20,10 +20,17 @@ func (p *Proxy) observe(next http.Handler) http.Handler {
 		ex := p.newExchange(r)
 		r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, ex))
 		ex.inbound = r
+		ex.countBody(r)
 		recorder := &recorder{ResponseWriter: w}
 		w.Header()["Content-Type"] = nil // no guessing where Salesforce sent none
 		whole := false
-		defer func() { p.logExchange(ex, recorder, whole) }()
+		if p.cfg.Observer != nil {
+			p.cfg.Observer.Arrived()
+		}
+		defer func() {
+			p.logExchange(ex, recorder, whole)
+			p.finish(ex, recorder, whole)
+		}()
 		next.ServeHTTP(recorder, r)
 		whole = true
 	})
@@ -35,6 +42,7 @@ func (p *Proxy) newExchange(r *http.Request) *exchange {
 	if raw, _, ok := rawTarget(r); ok {
 		if canonical, err := canonicalPath(raw); err == nil {
 			ex.path = canonical
+			ex.seen.Family = familyOf(canonical)
 		} else {
 			ex.ambiguous = true
 		}

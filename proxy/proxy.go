@@ -78,6 +78,8 @@ type Config struct {
 	// OnLimited is called for each request that goes over a limit, with the
 	// limit's name, of which there are few. Default: not.
 	OnLimited func(limit string)
+	// Observer counts what requests do. Default: nobody does.
+	Observer Observer
 	// ReplayBuffer is how many bytes of a request body are kept for a replay.
 	ReplayBuffer int64
 	// Logger gets a line a request at debug, failures at warn. Default: none.
@@ -93,6 +95,7 @@ type Proxy struct {
 	handler     http.Handler
 	crossOrigin *http.CrossOriginProtection
 	clients     atomic.Pointer[clients] // of now; a request asks for them once
+	nobody      ClientObserver          // of requests whose client is not known; nil without an Observer
 }
 
 // ErrAllowPath says that one of Config.AllowPaths can never be forwarded.
@@ -128,7 +131,10 @@ func New(cfg Config) (*Proxy, error) {
 		return nil, err
 	}
 	p := &Proxy{cfg: cfg, minVersion: minVersion, logger: cfg.Logger, crossOrigin: crossOrigin}
-	p.clients.Store(&clients{list: cfg.Clients, open: len(cfg.Clients) == 0})
+	if cfg.Observer != nil {
+		p.nobody = cfg.Observer.Client("")
+	}
+	p.clients.Store(&clients{list: p.observed(cfg.Clients), open: len(cfg.Clients) == 0})
 	reverse := &httputil.ReverseProxy{
 		Rewrite:        rewrite,
 		Transport:      &transport{base: cfg.Transport, tokens: cfg.Tokens, logger: cfg.Logger},
@@ -164,6 +170,8 @@ type exchange struct {
 	replayed bool
 	failure  error  // why the proxy itself answered
 	rule     string // that refused the request; "" if none did
+	seen     Observation
+	received countedBody // the request's body, if there is one
 }
 
 type exchangeKey struct{}

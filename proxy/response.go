@@ -17,6 +17,8 @@ import (
 func respond(resp *http.Response) error {
 	ex := exchangeOf(resp.Request.Context())
 	h := resp.Header
+	ex.seen.Usage = usageOf(h)
+	ex.seen.Counted = isCounted(ex.seen.Family, ex.seen.Usage)
 	h.Del("Strict-Transport-Security") // it would bind the proxy's host name
 	keepSetCookies(h, ex.path)
 	dropCORS(h)

@@ -93,20 +93,26 @@ const policyMemory = time.Hour
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ex := exchangeOf(req.Context())
 	resp, refusal, err := t.attempt(req, ex)
-	if err != nil || !t.curable(refusal, ex) {
+	if err != nil || refusal == accepted {
 		return resp, err
+	}
+	if !t.curable(refusal, ex) {
+		ex.seen.Refused = RefusalPassed
+		return resp, nil
 	}
 	refused := ex.token
 	t.tokens.Reject(refused)
 	if !ex.replayable() {
 		t.logger.Info("Salesforce refused the token and the request body is too large to be replayed; the next request has a new token",
 			"request_id", ex.id, "path", ex.path)
+		ex.seen.Refused = RefusalTooLarge
 		return resp, nil
 	}
 	discard(resp)
 	resp, refusal, err = t.attempt(req, ex)
 	_, unsent := errors.AsType[*tokenError](err)
 	ex.replayed = !unsent
+	ex.seen.Refused = outcomeOf(refusal, err)
 	if err == nil && refusal != accepted {
 		t.opinions.of(ex.token).giveUp(ex.path)
 	}
@@ -116,11 +122,26 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
+// outcomeOf returns what a replay has come to.
+func outcomeOf(r refusal, err error) Refused {
+	switch {
+	case err != nil:
+		return RefusalFailed
+	case r != accepted:
+		return RefusalRepeated
+	}
+	return RefusalCured
+}
+
 // attempt sends the request once and reads Salesforce's opinion of the token
 // off the answer.
 func (t *transport) attempt(req *http.Request, ex *exchange) (*http.Response, refusal, error) {
 	ctx := ex.inbound.Context()
+	began := time.Since(ex.started)
 	token, err := t.tokens.Token(ctx, ex.client.Subject)
+	asked := time.Since(ex.started)
+	ex.seen.Forwarded, ex.seen.Upstream = true, 0
+	ex.seen.TokenWait += asked - began
 	if err != nil {
 		return nil, accepted, &tokenError{err}
 	}
@@ -136,6 +157,7 @@ func (t *transport) attempt(req *http.Request, ex *exchange) (*http.Response, re
 	if err != nil {
 		return nil, accepted, err
 	}
+	ex.seen.Upstream = time.Since(ex.started) - asked
 	refusal := refusalOf(resp, ex.path)
 	if refusal == accepted {
 		t.opinions.of(token).accept(ex.path)
@@ -214,10 +236,7 @@ func (ex *exchange) replayable() bool {
 
 // curable reports whether a new token may help against a refusal.
 func (t *transport) curable(r refusal, ex *exchange) bool {
-	switch r {
-	case accepted:
-		return false
-	case refusedByPolicy:
+	if r == refusedByPolicy {
 		return t.worthRenewing(ex)
 	}
 	return !t.opinions.of(ex.token).isHopeless(ex.path)

@@ -85,6 +85,8 @@ func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*serv
 	}
 	metrics := telemetry.NewMetrics(version())
 	rotation := newRotation(keys, metrics, logger)
+	transport.DialContext = metrics.CountDials(transport.DialContext)
+	transport.TLSClientConfig.VerifyConnection = metrics.CountHandshake
 	org, err := newOrg(cfg.Salesforce, keys, rotation.note, transport, logger)
 	if err != nil {
 		return nil, err
@@ -103,6 +105,7 @@ func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*serv
 	s := &server{cfg: cfg, logger: logger, manager: manager, proxy: newHTTPServer(handler, logger)}
 	s.proxy.TLSConfig = handshakes.serverSettings()
 	s.health = &telemetry.Health{Outcome: func() auth.Outcome { return manager.Outcome(cfg.Salesforce.Username) }}
+	metrics.FollowTokens(s.health.Outcome, manager.Live)
 	if cfg.Proxy.AdminListen != "" {
 		admin := telemetry.NewAdmin(s.health, metrics)
 		if cfg.Proxy.Profiles {

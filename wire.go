@@ -164,6 +164,7 @@ func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, tra
 		MinAPIVersion: cfg.Salesforce.MinAPIVersion,
 		OnRaised:      metrics.APIVersionRaised,
 		OnDenied:      func(d proxy.Denial) { metrics.Denied(d.Client, d.Rule) },
+		Observer:      metrics,
 		OnLimited:     metrics.Limited,
 		Logger:        logger,
 	})

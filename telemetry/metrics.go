@@ -36,6 +36,9 @@ const (
 // few values, none of which a client can make up. Safe for concurrent use.
 type Metrics struct {
 	registry    *prometheus.Registry
+	traffic     *traffic
+	connections *connections
+	grantTime   prometheus.Histogram
 	keyChanges  *prometheus.CounterVec
 	reloads     *prometheus.CounterVec
 	pending     prometheus.Gauge
@@ -63,6 +66,10 @@ func NewMetrics(version string) *Metrics {
 		grants: counter("grants_total", "Requests for an access token at the login host: answered with one (granted), "+
 			"refused for good (refused), or failed in a way that may pass (failed).", "result"),
 	}
+	m.traffic = newTraffic(m.registry)
+	m.connections = newConnections(m.registry)
+	m.grantTime = prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: "grant_duration_seconds",
+		Help: "Time that requests for an access token took, whatever came of them.", Buckets: grantBuckets})
 	m.denials = counter("denials_total", "Requests that the proxy refused, by the rule and the client, which is empty where it is not known.", "client", "rule")
 	m.limited = counter("limited_total", "Connections and requests that were refused or cut because they went over a limit, by the limit.", "limit")
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "build_info",
@@ -77,12 +84,15 @@ func NewMetrics(version string) *Metrics {
 	for _, result := range []string{"granted", "refused", "failed"} {
 		m.grants.WithLabelValues(result)
 	}
-	m.registry.MustRegister(build, m.keyChanges, m.reloads, m.pending, m.certificate, m.raised, m.grants, m.denials, m.limited,
+	m.registry.MustRegister(build, m.keyChanges, m.reloads, m.pending, m.certificate, m.raised, m.grants, m.grantTime, m.denials, m.limited,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
 const namespace = "sfproxy"
+
+// grantBuckets are seconds; one exchange may take 15.
+var grantBuckets = []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 15, 30}
 
 func counter(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
@@ -136,7 +146,9 @@ func (m *Metrics) Limited(limit string) { m.limited.WithLabelValues(limit).Inc()
 // CountGrants returns grant with its results counted.
 func (m *Metrics) CountGrants(grant auth.GrantFunc) auth.GrantFunc {
 	return func(ctx context.Context, subject string) (*auth.Token, error) {
+		began := time.Now()
 		token, err := grant(ctx, subject)
+		m.grantTime.Observe(time.Since(began).Seconds())
 		switch {
 		case err == nil:
 			m.grants.WithLabelValues("granted").Inc()

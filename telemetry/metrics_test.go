@@ -16,6 +16,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/sfproxy/sfproxy/auth"
+	"github.com/sfproxy/sfproxy/proxy"
 	"github.com/sfproxy/sfproxy/telemetry"
 )
 
@@ -32,6 +33,9 @@ func newMetrics(t *testing.T) *telemetry.Metrics {
 	m.APIVersionRaised("billing")
 	m.Denied("billing", "read_only")
 	m.Limited("requests")
+	m.Client("billing").Done(&proxy.Observation{Status: 503, Whole: true, Forwarded: true, Upstream: time.Second, Code: "PROXY_UNAUTHORIZED", Usage: proxy.APIUsage{Used: 18, Limit: 15000}})
+	token := &auth.Token{IssuedAt: time.Unix(1_800_000_000, 0), ExpiresAt: time.Unix(1_800_007_200, 0)}
+	m.FollowTokens(func() auth.Outcome { return auth.Outcome{Token: token, GrantsLeft: 58} }, func() int { return 3 })
 	for _, err := range []error{nil, &auth.GrantError{Permanent: true}, errors.New("no route")} {
 		grant := m.CountGrants(func(context.Context, string) (*auth.Token, error) { return nil, err })
 		if _, got := grant(t.Context(), "user"); got != err {
@@ -68,6 +72,11 @@ func TestMetricsPage(t *testing.T) {
 		`sfproxy_grants_total{result="granted"} 1`,
 		`sfproxy_grants_total{result="refused"} 1`,
 		`sfproxy_grants_total{result="failed"} 1`,
+		`sfproxy_grant_duration_seconds_count 3`,
+		`sfproxy_grants_left 58`,
+		`sfproxy_live_tokens 3`,
+		`sfproxy_token_issue_timestamp_seconds 1.8e+09`,
+		`sfproxy_token_expiry_timestamp_seconds 1.8000072e+09`,
 		`go_goroutines `,
 		`process_open_fds `,
 	} {

@@ -1,0 +1,87 @@
+package telemetry
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// connections are the metrics of those to Salesforce.
+type connections struct {
+	open               atomic.Int64
+	connected, failed  prometheus.Counter
+	fullHands, resumed prometheus.Counter
+}
+
+func newConnections(registry *prometheus.Registry) *connections {
+	dials := counter("upstream_dials_total", "Connections to Salesforce, or to the company proxy before it, that were opened (connected) or could not be (failed).", "result")
+	handshakes := counter("upstream_tls_handshakes_total", "TLS handshakes with Salesforce that succeeded: new ones (full) and such as took up a former one (resumed).", "kind")
+	c := &connections{
+		connected: dials.WithLabelValues("connected"), failed: dials.WithLabelValues("failed"),
+		fullHands: handshakes.WithLabelValues("full"), resumed: handshakes.WithLabelValues("resumed"),
+	}
+	open := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: "upstream_connections",
+		Help: "Connections to Salesforce, or to the company proxy before it, that are open, in use or not."}, func() float64 { return float64(c.open.Load()) })
+	registry.MustRegister(dials, handshakes, open)
+	return c
+}
+
+// DialFunc opens a connection, as [net.Dialer.DialContext] does.
+type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
+// CountDials returns dial with its connections counted.
+func (m *Metrics) CountDials(dial DialFunc) DialFunc {
+	c := m.connections
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			c.failed.Inc()
+			return nil, err
+		}
+		c.connected.Inc()
+		c.open.Add(1)
+		closed := sync.OnceFunc(func() { c.open.Add(-1) })
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			return &countedTCPConn{tcp, closed}, nil
+		}
+		return &countedConn{conn, closed}, nil
+	}
+}
+
+// countedTCPConn has all the methods of a TCP connection, among them those that
+// whoever uses it may look for.
+type countedTCPConn struct {
+	*net.TCPConn
+	closed func()
+}
+
+func (c *countedTCPConn) Close() error {
+	c.closed()
+	return c.TCPConn.Close()
+}
+
+// countedConn is a connection of another kind.
+type countedConn struct {
+	net.Conn
+	closed func()
+}
+
+func (c *countedConn) Close() error {
+	c.closed()
+	return c.Conn.Close()
+}
+
+// CountHandshake counts a TLS handshake that has succeeded, as
+// [tls.Config].VerifyConnection. It never fails.
+func (m *Metrics) CountHandshake(state tls.ConnectionState) error {
+	if state.DidResume {
+		m.connections.resumed.Inc()
+		return nil
+	}
+	m.connections.fullHands.Inc()
+	return nil
+}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/sfproxy/sfproxy/auth"
 	"github.com/sfproxy/sfproxy/config"
+	"github.com/sfproxy/sfproxy/proxy"
 	"github.com/sfproxy/sfproxy/telemetry"
 )
 
@@ -126,7 +127,7 @@ func newHTTPServer(handler http.Handler, logger *slog.Logger) *http.Server {
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10, // Salesforce takes 16,384 bytes with the URI
+		MaxHeaderBytes:    proxy.MaxHeadBytes,
 		ErrorLog:          log.New(serverLog{logger}, "", 0),
 	}
 }

@@ -133,7 +133,7 @@ func newClients(configured []config.Client) ([]proxy.Client, error) {
 		if err != nil {
 			return nil, usageError{fmt.Errorf("client %s: %w", c.Name, err)}
 		}
-		clients = append(clients, proxy.Client{Name: c.Name, Subject: c.Subject, APIKey: key, CertName: c.CertName, Policy: policies[i]})
+		clients = append(clients, proxy.Client{Name: c.Name, Subject: c.Subject, APIKey: key, CertName: c.CertName, Policy: policies[i], MaxRequests: c.MaxRequests})
 	}
 	return clients, nil
 }
@@ -167,6 +167,8 @@ func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, tra
 		Observer:      metrics,
 		OnLimited:     metrics.Limited,
 		Logger:        logger,
+
+		MaxRequests: cfg.Proxy.MaxRequests, MaxRequestsPerClient: cfg.Proxy.MaxRequestsPerClient,
 	})
 	if errors.Is(err, proxy.ErrAllowPath) {
 		return nil, usageError{fmt.Errorf("PROXY_ALLOW_PATHS: %w", err)}

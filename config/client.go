@@ -18,7 +18,7 @@ var (
 )
 
 // checkClients checks each client by itself and against the others, and gives
-// those without a subject the default one.
+// those without a subject or a limit the default one.
 func (p *parser) checkClients(cfg *Config) {
 	for i, n := range p.numbers {
 		if i != n {
@@ -40,6 +40,9 @@ func (p *parser) checkClients(cfg *Config) {
 		p.checkPolicy(i, c, cfg.Proxy.AllowPaths)
 		if c.Subject == "" {
 			c.Subject = cfg.Salesforce.Username
+		}
+		if p.env[clientVariable(i, "MAX_REQUESTS")] == "" {
+			c.MaxRequests = cfg.Proxy.MaxRequestsPerClient
 		}
 	}
 }

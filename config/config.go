@@ -95,6 +95,11 @@ type Proxy struct {
 	AllowPaths []string `env:"PROXY_ALLOW_PATHS" shown:"the API paths" help:"path prefixes, with commas between them, that are forwarded" example:"/services/data,/services/apexrest"`
 	// ReplayBuffer is in bytes, 0 to 64 MiB; 0 keeps nothing.
 	ReplayBuffer int64 `env:"PROXY_REPLAY_BUFFER" envDefault:"1MiB" help:"how much of a request body is kept for a replay, 64MiB at most" example:"512KiB"`
+	// MaxConnections to MaxRequestsPerClient are not negative; 0 is no limit.
+	MaxConnections           int `env:"PROXY_MAX_CONNECTIONS" envDefault:"10000" help:"client connections at a time; 0 for no limit" example:"10000"`
+	MaxConnectionsPerAddress int `env:"PROXY_MAX_CONNECTIONS_PER_ADDRESS" envDefault:"5000" help:"client connections at a time of one address (IPv6: of one /64); 0 for no limit" example:"5000"`
+	MaxRequests              int `env:"PROXY_MAX_REQUESTS" envDefault:"5000" help:"requests at a time; 0 for no limit" example:"5000"`
+	MaxRequestsPerClient     int `env:"PROXY_MAX_REQUESTS_PER_CLIENT" envDefault:"2500" help:"requests at a time of one client; 0 for no limit" example:"2500"`
 	// SessionTTL is a second to 30 days.
 	SessionTTL time.Duration `env:"PROXY_SESSION_TTL" envDefault:"12h" help:"how long a login of a client with a username lasts" example:"12h"`
 	// SessionSecret has 32 characters or more, or none.
@@ -126,7 +131,9 @@ type Client struct {
 	// ReadObjects and WriteObjects are names of objects; nil stands for any.
 	ReadObjects  []string `env:"READ_OBJECTS" shown:"any" help:"objects, with commas between them, that it may read, and relationships that its queries may follow" example:"Account,Contact,Contact.Account"`
 	WriteObjects []string `env:"WRITE_OBJECTS" shown:"any" help:"objects, with commas between them, that it may write" example:"Contact"`
-	APIVersions  string   `env:"API_VERSIONS" shown:"any" help:"API versions and ranges of them, with commas between them, that it may use" example:"58.0-62.0"`
+	// MaxRequests is not negative; 0 is no limit. It is the Proxy's unless it is set.
+	MaxRequests int    `env:"MAX_REQUESTS" shown:"PROXY_MAX_REQUESTS_PER_CLIENT" help:"its requests at a time; 0 for no limit" example:"100"`
+	APIVersions string `env:"API_VERSIONS" shown:"any" help:"API versions and ranges of them, with commas between them, that it may use" example:"58.0-62.0"`
 }
 
 // Log is how the program logs.

@@ -86,9 +86,10 @@ func TestParseDefaults(t *testing.T) {
 			TokenTTL:    2 * time.Hour,
 		},
 		Proxy: config.Proxy{
-			Listen:       "127.0.0.1:8080",
-			AdminListen:  "127.0.0.1:8081",
-			ReplayBuffer: 1 << 20,
+			Listen:         "127.0.0.1:8080",
+			AdminListen:    "127.0.0.1:8081",
+			ReplayBuffer:   1 << 20,
+			MaxConnections: 10_000, MaxConnectionsPerAddress: 5000, MaxRequests: 5000, MaxRequestsPerClient: 2500,
 			SessionTTL:   12 * time.Hour,
 			DrainTimeout: 30 * time.Second,
 		},
@@ -148,6 +149,9 @@ func TestParseEverything(t *testing.T) {
 		"SFX":                            "1",
 		"PROXY_CLIENT_0_PASSWORD":        "",
 		"PROXY_CLIENT_12_READ_ONLY":      "",
+
+		"PROXY_MAX_CONNECTIONS": "20", "PROXY_MAX_CONNECTIONS_PER_ADDRESS": "0",
+		"PROXY_MAX_REQUESTS": "10", "PROXY_MAX_REQUESTS_PER_CLIENT": "5", "PROXY_CLIENT_1_MAX_REQUESTS": "0",
 	})
 	content, err := os.ReadFile(ca)
 	if err != nil {
@@ -184,13 +188,14 @@ func TestParseEverything(t *testing.T) {
 			AllowAnonymous:  true,
 			AllowPaths:      []string{"/services/data", "/x"},
 			ReplayBuffer:    512 << 10,
+			MaxConnections:  20, MaxRequests: 10, MaxRequestsPerClient: 5,
 			SessionTTL:      30 * time.Minute,
 			SessionSecret:   config.NewSecret(strings.Repeat("s", 32)),
 			AllowPlainLogin: true,
 			DrainTimeout:    90 * time.Second,
 		},
 		Clients: []config.Client{
-			{Name: "billing", APIKey: config.NewSecret("0123456789abcdef"), Subject: "billing@example.com", ReadOnly: true},
+			{Name: "billing", APIKey: config.NewSecret("0123456789abcdef"), Subject: "billing@example.com", ReadOnly: true, MaxRequests: 5},
 			{Name: "crm", Username: "crm@example.com", Password: config.NewSecret("pass word"), SecurityToken: config.NewSecret("token"),
 				ConsumerKey: "app", ConsumerSecret: config.NewSecret("app secret"), Subject: "user@example.com"},
 		},

@@ -25,6 +25,7 @@ func (p *parser) decode() *Config {
 			reflect.TypeFor[url.URL]():       func(s string) (any, error) { return p.decodeURL(s), nil },
 			reflect.TypeFor[bool]():          func(s string) (any, error) { return p.decodeBool(s), nil },
 			reflect.TypeFor[time.Duration](): func(s string) (any, error) { return p.decodeDuration(s), nil },
+			reflect.TypeFor[int]():           func(s string) (any, error) { return p.decodeCount(s), nil },
 			reflect.TypeFor[int64]():         func(s string) (any, error) { return p.decodeSize(s), nil },
 			reflect.TypeFor[[]string]():      func(s string) (any, error) { return p.decodeList(s), nil },
 		},
@@ -80,6 +81,20 @@ func (p *parser) decodeDuration(text string) time.Duration {
 	}
 	p.faultLike(p.decoding, example, "%s is no duration with its unit (h, m or s)", shown(text))
 	return 0
+}
+
+// maxCount is more than any machine has room for.
+const maxCount = 1_000_000_000
+
+func (p *parser) decodeCount(text string) int {
+	n, err := strconv.Atoi(text)
+	switch {
+	case err != nil || n < 0:
+		p.fault(p.decoding, "%s is no number from 0, which is no limit, on", shown(text))
+	case n > maxCount:
+		p.faultLike(p.decoding, "0", "%s is more than a billion; no limit is 0", shown(text))
+	}
+	return n
 }
 
 // maxReplayBuffer is in bytes.

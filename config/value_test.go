@@ -61,6 +61,11 @@ func TestParseRefusesValues(t *testing.T) {
 		{"profiles without an admin port", vars{"PROXY_PPROF": "true", "PROXY_ADMIN_LISTEN": "off"}, []string{"PROXY_PPROF: needs the admin port"}},
 		{"negative duration", vars{"PROXY_DRAIN_TIMEOUT": "-1s"}, []string{"PROXY_DRAIN_TIMEOUT: -1s is negative"}},
 
+		{"no number", vars{"PROXY_MAX_REQUESTS": "many"}, []string{`PROXY_MAX_REQUESTS: "many" is no number from 0`}},
+		{"negative number", vars{"PROXY_MAX_CONNECTIONS": "-1"}, []string{`PROXY_MAX_CONNECTIONS: "-1" is no number from 0`}},
+		{"number without an end", vars{"PROXY_MAX_CONNECTIONS_PER_ADDRESS": "2000000000"}, []string{`PROXY_MAX_CONNECTIONS_PER_ADDRESS: "2000000000" is more than a billion; no limit is 0`}},
+		{"number of a client", clients(vars{"PROXY_CLIENT_0_MAX_REQUESTS": "1.5"}), []string{`PROXY_CLIENT_0_MAX_REQUESTS: "1.5" is no number from 0`}},
+
 		{"bare TLD", vars{"SF_TRUSTED_DOMAINS": "acme.example,com"}, []string{`SF_TRUSTED_DOMAINS: "com" would trust everybody`}},
 		{"bare TLD behind a star", vars{"SF_TRUSTED_DOMAINS": "*.com"}, []string{`SF_TRUSTED_DOMAINS: "*.com" would`}},
 		{"country", vars{"SF_TRUSTED_DOMAINS": "uk"}, []string{`SF_TRUSTED_DOMAINS: "uk" would`}},

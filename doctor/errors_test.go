@@ -153,6 +153,7 @@ var ownCodes = []struct {
 	{"PROXY_GRANT_BUDGET", 429, "the user has logged in so often that the proxy waits", "see the log for why tokens are lost; `Retry-After` says when"},
 	{"PROXY_GRANT_REFUSED", 502, "the org gives no token until somebody changes something", "see the message, and above"},
 	{"PROXY_GRANT_UNAVAILABLE", 503, "the token endpoint cannot be reached or has a fault", "try again after `Retry-After`; see above if it lasts"},
+	{"PROXY_HEADERS_TOO_LARGE", 431, "the request's headers have more than 32 KiB", "send fewer or shorter ones, cookies among them"},
 	{"PROXY_INSTANCE_BROKE_OFF", 502, "the connection to the org broke off", "see whether Salesforce has done what was asked before you send it again"},
 	{"PROXY_INSTANCE_PRIVATE", 502, "the org's host resolves to an address that is not public", "see what DNS says of it; where the way to the org is a private one, set `SF_ALLOW_PRIVATE=true`"},
 	{"PROXY_INSTANCE_TIMEOUT", 504, "the org did not answer in time", "see whether Salesforce has done what was asked before you send it again"},
@@ -171,6 +172,10 @@ var ownCodes = []struct {
 	{"PROXY_POLICY_WRITE_OBJECTS", 403, "the client may not write this object, or which one it is cannot be told", "add it to `PROXY_CLIENT_<n>_WRITE_OBJECTS`; see [policy.md](policy.md)"},
 	{"PROXY_STOPPING", 503, "the proxy is stopping", "try again"},
 	{"PROXY_TOKEN_FORMAT", 502, "the org's tokens are in JWT format, which SOAP does not take", "turn off *Issue JSON Web Token (JWT)-based access tokens* in the app's OAuth settings"},
+	{"PROXY_TOO_MANY_CONNECTIONS", 429, "there are as many connections as may be, in all or of this address", "see [limits.md](limits.md)"},
+	{"PROXY_TOO_MANY_HEADERS", 431, "the request has more than 200 headers", "send fewer"},
+	{"PROXY_TOO_MANY_REQUESTS", 429, "as many requests run as may at a time, in all or of this client", "send fewer at a time; see [limits.md](limits.md)"},
 	{"PROXY_UNAUTHORIZED", 401, "the request has no valid credential of a client", "send the client's API key as `Authorization: Bearer`"},
+	{"PROXY_URI_TOO_LONG", 414, "the request target has more than 16,384 bytes, which Salesforce refuses", "send a long query or list of ids in the body of a composite request"},
 	{"PROXY_WRONG_HOST", 403, "the Host is not a name of this proxy", "use `localhost`, or add the name to `PROXY_ALLOW_HOSTS`"},
 }

@@ -25,8 +25,12 @@ type Client struct {
 	CertName string
 	// Policy is what it may do; nil allows everything.
 	Policy *policy.Policy
+	// MaxRequests is how many of its requests run at a time; 0 for no limit.
+	// Those over it get 429.
+	MaxRequests int
 
 	observer ClientObserver // nil without an Observer
+	running  *running       // its requests; those of one name share it
 }
 
 // APIKey is the SHA-256 of an API key. The zero value matches no key.
@@ -64,12 +68,24 @@ type clients struct {
 // SetClients replaces [Config.Clients] while the proxy is in use: a request
 // sees the old ones or the new ones. Unlike in Config, no clients means that
 // nobody may use the proxy: one that has asked for credentials is never opened.
-func (p *Proxy) SetClients(list []Client) { p.clients.Store(&clients{list: p.observed(list)}) }
+// Requests that run are counted on, by the name of their client.
+func (p *Proxy) SetClients(list []Client) {
+	p.clients.Store(&clients{list: p.counted(p.observed(list))})
+}
+
+// counted gives each client in list the count of what runs for its name.
+func (p *Proxy) counted(list []Client) []Client {
+	for i := range list {
+		count, _ := p.runningOf.LoadOrStore(list[i].Name, new(running))
+		list[i].running = count.(*running)
+	}
+	return list
+}
 
 // identify finds the client that a request's credential belongs to. Without
 // configured clients everybody is the same nameless one.
 func (p *Proxy) identify(next http.Handler) http.Handler {
-	anyone := &Client{Subject: p.cfg.Subject}
+	anyone := &Client{Subject: p.cfg.Subject, MaxRequests: p.cfg.MaxRequestsPerClient, running: new(running)}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ex := exchangeOf(r.Context())
 		known := p.clients.Load()

@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// maxLoggedPath is how many bytes of a path a log line has at most.
+const maxLoggedPath = 2 << 10
+
 // requestIDHeader carries the id that an answer and its log lines share.
 const requestIDHeader = "X-Request-Id"
 
@@ -61,6 +64,8 @@ func (p *Proxy) logExchange(ex *exchange, rec *recorder, whole bool) {
 		message = "client left"
 	case !whole:
 		level, message = slog.LevelWarn, "answer broke off"
+	case ex.over != "":
+		message = "request refused" // in storms; a line at warn tells of them
 	case ex.failure != nil && rec.status >= 500:
 		level, message = slog.LevelWarn, "request failed"
 	case ex.failure != nil && rec.status != http.StatusBadRequest: // that is the client's own fault
@@ -73,7 +78,7 @@ func (p *Proxy) logExchange(ex *exchange, rec *recorder, whole bool) {
 	attrs = append(attrs,
 		slog.String("request_id", ex.id),
 		slog.String("method", ex.inbound.Method),
-		slog.String("path", ex.path), // never the query: SOQL holds personal data
+		slog.String("path", ex.path[:min(len(ex.path), maxLoggedPath)]), // never the query: SOQL holds personal data
 		slog.Int("status", rec.status),
 		slog.Int64("bytes", rec.bytes),
 		slog.Int64("duration_ms", time.Since(ex.started).Milliseconds()))
@@ -88,6 +93,9 @@ func (p *Proxy) logExchange(ex *exchange, rec *recorder, whole bool) {
 	}
 	if ex.replayed {
 		attrs = append(attrs, slog.Bool("replayed", true))
+	}
+	if ex.over != "" {
+		attrs = append(attrs, slog.String("limit", ex.over))
 	}
 	if ex.rule != "" {
 		attrs = append(attrs, slog.String("rule", ex.rule))

@@ -80,6 +80,12 @@ type Config struct {
 	OnLimited func(limit string)
 	// Observer counts what requests do. Default: nobody does.
 	Observer Observer
+	// MaxRequests is how many requests run at a time; 0 for no limit. Those over
+	// it get 429.
+	MaxRequests int
+	// MaxRequestsPerClient is Client.MaxRequests of the nameless client that
+	// there is without Clients.
+	MaxRequestsPerClient int
 	// ReplayBuffer is how many bytes of a request body are kept for a replay.
 	ReplayBuffer int64
 	// Logger gets a line a request at debug, failures at warn. Default: none.
@@ -96,6 +102,8 @@ type Proxy struct {
 	crossOrigin *http.CrossOriginProtection
 	clients     atomic.Pointer[clients] // of now; a request asks for them once
 	nobody      ClientObserver          // of requests whose client is not known; nil without an Observer
+	running     running                 // requests, of all clients
+	runningOf   sync.Map                // a client's name → *running, for as long as the process lives
 }
 
 // ErrAllowPath says that one of Config.AllowPaths can never be forwarded.
@@ -134,7 +142,7 @@ func New(cfg Config) (*Proxy, error) {
 	if cfg.Observer != nil {
 		p.nobody = cfg.Observer.Client("")
 	}
-	p.clients.Store(&clients{list: p.observed(cfg.Clients), open: len(cfg.Clients) == 0})
+	p.clients.Store(&clients{list: p.counted(p.observed(cfg.Clients)), open: len(cfg.Clients) == 0})
 	reverse := &httputil.ReverseProxy{
 		Rewrite:        rewrite,
 		Transport:      &transport{base: cfg.Transport, tokens: cfg.Tokens, logger: cfg.Logger},
@@ -143,7 +151,7 @@ func New(cfg Config) (*Proxy, error) {
 		BufferPool:     new(bufferPool),
 		ErrorLog:       slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
 	}
-	p.handler = p.observe(p.guard(p.answerOAuth(p.readEnvelope(p.identify(p.admit(p.raise(p.keep(reverse))))))))
+	p.handler = p.observe(p.bound(p.guard(p.answerOAuth(p.readEnvelope(p.identify(p.boundClient(p.admit(p.raise(p.keep(reverse))))))))))
 	return p, nil
 }
 
@@ -172,6 +180,7 @@ type exchange struct {
 	rule     string // that refused the request; "" if none did
 	seen     Observation
 	received countedBody // the request's body, if there is one
+	over     string      // the limit that it went over; "" for none
 }
 
 type exchangeKey struct{}

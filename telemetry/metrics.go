@@ -84,6 +84,9 @@ func NewMetrics(version string) *Metrics {
 	for _, result := range []string{"granted", "refused", "failed"} {
 		m.grants.WithLabelValues(result)
 	}
+	for _, limit := range []string{"connections", "connections_per_address", "requests", "requests_per_client", "uri", "headers"} {
+		m.limited.WithLabelValues(limit)
+	}
 	m.registry.MustRegister(build, m.keyChanges, m.reloads, m.pending, m.certificate, m.raised, m.grants, m.grantTime, m.denials, m.limited,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m

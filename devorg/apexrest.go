@@ -26,7 +26,10 @@ func (o *Org) serveApex(w http.ResponseWriter, r *http.Request, h *host) {
 		o.answer(w, r, nil, errSessionExpired)
 		return
 	}
-	o.countUsage(w)
+	if failure := o.spend(w); failure != nil {
+		o.answer(w, r, nil, failure)
+		return
+	}
 	path := strings.Split(strings.TrimPrefix(r.URL.Path, "/services/apexrest/"), "/")
 	argument := -1
 	if len(path) == 2 {

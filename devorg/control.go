@@ -20,6 +20,7 @@ import (
 // controls is what tests have set.
 type controls struct {
 	clockOffset         time.Duration
+	allowance           int64 // of API requests; 0 for the one that is not enforced
 	grantDelay, latency time.Duration
 	grants, requests    faultQueue
 	paths               map[string]Fault // by the prefix of a path on the instance host
@@ -74,6 +75,22 @@ func (o *Org) FailRequests(n int, f Fault) {
 
 // SetClockOffset moves the org's clock, which shows in the Date header of every answer.
 func (o *Org) SetClockOffset(d time.Duration) { o.set(func(c *controls) { c.clockOffset = d }) }
+
+// SetAPIUsage says how many API requests were used today and how many there are, and makes
+// the org refuse those beyond. An allowance of 0 ends that.
+func (o *Org) SetAPIUsage(used, allowance int64) {
+	o.stats.apiUsage.Store(used)
+	o.set(func(c *controls) { c.allowance = allowance })
+}
+
+// allowance returns the API requests of a day.
+func (o *Org) allowance() int64 { return cmp.Or(o.setAllowance(), dailyRequests) }
+
+func (o *Org) setAllowance() int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.controls.allowance
+}
 
 // SetTokenEndpoint puts h in the place of the token endpoint; nil restores it.
 func (o *Org) SetTokenEndpoint(h http.Handler) { o.set(func(c *controls) { c.tokenEndpoint = h }) }
@@ -169,6 +186,7 @@ func (o *Org) controlHandler() http.Handler {
 	post("/move", "the org moves to another instance host", func(*http.Request) error { _, err := o.MoveInstance(); return err })
 	post("/slow", "grant=200ms request=1s: grants and requests wait; without either they do no more", o.controlSlow)
 	post("/clock", "offset=-10m: the org's clock is wrong by that; without it, right", o.controlClock)
+	post("/api-usage", "used=14000 limit=15000: API requests of the day; those beyond are refused; limit=0 ends that", o.controlAPIUsage)
 	post("/records", "n=1000: so many accounts more", o.controlRecords)
 	post("/publish", "?channel=/topic/X and JSON as the body: an event to who has subscribed", o.controlPublish)
 	post("/certificate", "PEM as the body: the certificate of the app", o.controlCertificate)
@@ -214,6 +232,16 @@ func (o *Org) controlClock(r *http.Request) error {
 		o.SetClockOffset(offset)
 	}
 	return err
+}
+
+func (o *Org) controlAPIUsage(r *http.Request) error {
+	used, usedErr := strconv.ParseInt(cmp.Or(r.FormValue("used"), "0"), 10, 64)
+	limit, limitErr := strconv.ParseInt(r.FormValue("limit"), 10, 64)
+	if usedErr != nil || limitErr != nil || used < 0 || limit < 0 {
+		return errors.New("used and limit must be numbers that are not negative")
+	}
+	o.SetAPIUsage(used, limit)
+	return nil
 }
 
 func (o *Org) controlRecords(r *http.Request) error {

@@ -16,7 +16,7 @@ const maxHead = 16384 // bytes
 
 // serveInstance answers for an instance host.
 func (o *Org) serveInstance(w http.ResponseWriter, r *http.Request, h *host) {
-	o.stats.requests.Add(1)
+	defer o.stats.requestStarted()()
 	o.cfg.Logger.Debug("request", "method", r.Method, "path", r.URL.Path)
 	o.stamp(w)
 	w.Header().Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")

@@ -19,7 +19,7 @@ import (
 const (
 	oldestVersion = 31
 	newestVersion = 67
-	dailyRequests = 15000
+	dailyRequests = 15000    // of a developer org
 	maxJSON       = 64 << 20 // bytes
 )
 
@@ -73,7 +73,10 @@ func (o *Org) serveData(w http.ResponseWriter, r *http.Request, h *host) {
 		o.answer(w, r, nil, errSessionExpired)
 		return
 	}
-	o.countUsage(w)
+	if failure := o.spend(w); failure != nil {
+		o.answer(w, r, nil, failure)
+		return
+	}
 	if len(path) == 0 {
 		o.answer(w, r, nil, methodNotAllowed(r.Method, "GET"))
 		return
@@ -82,9 +85,26 @@ func (o *Org) serveData(w http.ResponseWriter, r *http.Request, h *host) {
 	o.answer(w, r, result, failure)
 }
 
-// countUsage puts the daily usage on the answer. The allowance is never enforced.
-func (o *Org) countUsage(w http.ResponseWriter) {
-	w.Header().Set("Sforce-Limit-Info", fmt.Sprintf("api-usage=%d/%d", o.stats.apiUsage.Add(1), dailyRequests))
+var errRequestLimit = restError(http.StatusForbidden, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
+
+// spend counts a request and puts the daily usage on its answer.
+func (o *Org) spend(w http.ResponseWriter) *apiError {
+	used, left := o.countUsage()
+	w.Header().Set("Sforce-Limit-Info", fmt.Sprintf("api-usage=%d/%d", used, o.allowance()))
+	if !left {
+		return errRequestLimit
+	}
+	return nil
+}
+
+// countUsage counts a request and reports whether the org may still answer it.
+// What is over the allowance is refused only where a test has set one.
+func (o *Org) countUsage() (used int64, left bool) {
+	used = o.stats.apiUsage.Add(1)
+	if set := o.setAllowance(); set > 0 && used > set {
+		return o.stats.apiUsage.Add(-1), false
+	}
+	return used, true
 }
 
 func (o *Org) callFrom(r *http.Request, path []string, s session) (*result, *apiError) {
@@ -201,7 +221,7 @@ func (o *Org) resources(c *call) object {
 func (o *Org) limits() object {
 	limit := func(most, left int64) object { return object{{"Max", most}, {"Remaining", max(0, left)}} }
 	return object{
-		{"DailyApiRequests", limit(dailyRequests, dailyRequests-o.stats.apiUsage.Load())},
+		{"DailyApiRequests", limit(o.allowance(), o.allowance()-o.stats.apiUsage.Load())},
 		{"DailyBulkApiBatches", limit(15000, 15000)},
 		{"DailyStreamingApiEvents", limit(10000, 10000)},
 		{"DataStorageMB", limit(1024, 1024)},

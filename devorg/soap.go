@@ -173,6 +173,11 @@ func (o *Org) callSOAP(w http.ResponseWriter, r *http.Request, h *host, api soap
 		writeSOAPFault(w, api.namespace, "UNKNOWN_EXCEPTION", "the envelope cannot be read: "+err.Error())
 		return
 	}
+	used, left := o.countUsage()
+	if !left {
+		writeSOAPFault(w, api.namespace, errRequestLimit.Code, errRequestLimit.Message)
+		return
+	}
 	run := api.call(operation.name)
 	if run == nil {
 		writeClientFault(w, http.StatusInternalServerError, api.namespace, fmt.Sprintf(
@@ -190,7 +195,7 @@ func (o *Org) callSOAP(w http.ResponseWriter, r *http.Request, h *host, api soap
 	}
 	var usage xmlText
 	usage.members(object{{"LimitInfoHeader", object{{"limitInfo", object{
-		{"current", o.stats.apiUsage.Add(1)}, {"limit", dailyRequests}, {"type", "API REQUESTS"}}}}}})
+		{"current", used}, {"limit", o.allowance()}, {"type", "API REQUESTS"}}}}}})
 	name := operation.name.Local + "Response"
 	answer := "<" + name + "/>"
 	if c.out.Len() > 0 {

@@ -20,6 +20,7 @@ import (
 	"github.com/sfproxy/sfproxy/key"
 	"github.com/sfproxy/sfproxy/login"
 	"github.com/sfproxy/sfproxy/proxy"
+	"github.com/sfproxy/sfproxy/quota"
 	"github.com/sfproxy/sfproxy/telemetry"
 )
 
@@ -133,7 +134,11 @@ func newClients(configured []config.Client) ([]proxy.Client, error) {
 		if err != nil {
 			return nil, usageError{fmt.Errorf("client %s: %w", c.Name, err)}
 		}
-		clients = append(clients, proxy.Client{Name: c.Name, Subject: c.Subject, APIKey: key, CertName: c.CertName, Policy: policies[i], MaxRequests: c.MaxRequests})
+		reserve, err := quota.ParseReserve(c.APIReserve)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("client %s: API_RESERVE %w", c.Name, err)}
+		}
+		clients = append(clients, proxy.Client{Name: c.Name, Subject: c.Subject, APIKey: key, CertName: c.CertName, Policy: policies[i], Reserve: reserve, MaxRequests: c.MaxRequests})
 	}
 	return clients, nil
 }
@@ -147,6 +152,17 @@ func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, tra
 	var answerer proxy.Logins // stays nil without logins, unlike a nil *login.Logins in it
 	if logins != nil {
 		answerer = logins
+	}
+	var queue *quota.Queue
+	if n := cfg.Salesforce.MaxConcurrent; n > 0 {
+		queue = quota.NewQueue(n)
+		metrics.FollowQueue(queue)
+	}
+	usage := new(quota.Usage)
+	metrics.FollowUsage(usage)
+	reserve, err := quota.ParseReserve(cfg.Proxy.APIReserve)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("PROXY_API_RESERVE %w", err)}
 	}
 	p, err := proxy.New(proxy.Config{
 		Tokens:        tokens,
@@ -166,6 +182,10 @@ func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, tra
 		OnDenied:      func(d proxy.Denial) { metrics.Denied(d.Client, d.Rule) },
 		Observer:      metrics,
 		OnLimited:     metrics.Limited,
+		Reserve:       reserve,
+		Usage:         usage,
+		Queue:         queue,
+		QueueTimeout:  cfg.Salesforce.QueueTimeout,
 		Logger:        logger,
 
 		MaxRequests: cfg.Proxy.MaxRequests, MaxRequestsPerClient: cfg.Proxy.MaxRequestsPerClient,

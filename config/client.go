@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -38,6 +39,8 @@ func (p *parser) checkClients(cfg *Config) {
 		p.checkUnique(certNames, clientVariable(i, "CERT_NAME"), strings.ToLower(c.CertName))
 		p.checkSubject(clientVariable(i, "SUBJECT"), c.Subject)
 		p.checkPolicy(i, c, cfg.Proxy.AllowPaths)
+		p.checkReserve(clientVariable(i, "API_RESERVE"), c.APIReserve)
+		c.APIReserve = cmp.Or(c.APIReserve, cfg.Proxy.APIReserve)
 		if c.Subject == "" {
 			c.Subject = cfg.Salesforce.Username
 		}

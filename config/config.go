@@ -68,7 +68,10 @@ type Salesforce struct {
 	CACerts        []byte   `env:"-"` // content of CAFile, nil for none
 	AllowHTTP      bool     `env:"SF_ALLOW_HTTP" envDefault:"false" help:"lets the org be plain HTTP beyond loopback" example:"true"`
 	AllowPrivate   bool     `env:"SF_ALLOW_PRIVATE" envDefault:"false" help:"lets names of Salesforce's lead to addresses that are not public, as with AWS PrivateLink" example:"true"`
-	MinAPIVersion  string   `env:"SF_MIN_API_VERSION" shown:"off" help:"API version that requests for a lower one go to" example:"60.0"` // such as "60.0"; "" = off
+	// MaxConcurrent is not negative; 0 = any number.
+	MaxConcurrent int           `env:"SF_MAX_CONCURRENT" envDefault:"0" shown:"any number" help:"requests that run in the org at a time; others wait, and the clients take turns" example:"20"`
+	QueueTimeout  time.Duration `env:"SF_QUEUE_TIMEOUT" envDefault:"30s" help:"how long a request waits for SF_MAX_CONCURRENT before it is refused" example:"30s"` // positive
+	MinAPIVersion string        `env:"SF_MIN_API_VERSION" shown:"off" help:"API version that requests for a lower one go to" example:"60.0"`                       // such as "60.0"; "" = off
 }
 
 // Proxy is the side of the clients.
@@ -93,6 +96,7 @@ type Proxy struct {
 	CORSOrigins []string `env:"PROXY_CORS_ORIGINS" shown:"none" help:"origins, with commas between them, whose web pages may send requests and read the answers" example:"https://app.example.com,http://localhost:3000"`
 	// AllowPaths each begin with a slash. nil stands for the API paths.
 	AllowPaths []string `env:"PROXY_ALLOW_PATHS" shown:"the API paths" help:"path prefixes, with commas between them, that are forwarded" example:"/services/data,/services/apexrest"`
+	APIReserve string   `env:"PROXY_API_RESERVE" shown:"nothing" help:"what each client leaves of the org's daily API requests to others, in percent of them or as a number: when less is left, its requests are refused" example:"10%"`
 	// ReplayBuffer is in bytes, 0 to 64 MiB; 0 keeps nothing.
 	ReplayBuffer int64 `env:"PROXY_REPLAY_BUFFER" envDefault:"1MiB" help:"how much of a request body is kept for a replay, 64MiB at most" example:"512KiB"`
 	// MaxConnections to MaxRequestsPerClient are not negative; 0 is no limit.
@@ -134,6 +138,7 @@ type Client struct {
 	// MaxRequests is not negative; 0 is no limit. It is the Proxy's unless it is set.
 	MaxRequests int    `env:"MAX_REQUESTS" shown:"PROXY_MAX_REQUESTS_PER_CLIENT" help:"its requests at a time; 0 for no limit" example:"100"`
 	APIVersions string `env:"API_VERSIONS" shown:"any" help:"API versions and ranges of them, with commas between them, that it may use" example:"58.0-62.0"`
+	APIReserve  string `env:"API_RESERVE" shown:"PROXY_API_RESERVE" help:"what it leaves of the org's daily API requests to others; 0 for nothing" example:"5%"`
 }
 
 // Log is how the program logs.

@@ -35,6 +35,14 @@ func (p *parser) checkPolicy(n int, c *Client, forwarded []string) {
 	}
 }
 
+var reserve = regexp.MustCompile(`^([0-9]{1,9}|(100|[0-9]{1,2})(\.[0-9]{1,3})?%)$`)
+
+func (p *parser) checkReserve(variable, text string) {
+	if text != "" && !reserve.MatchString(text) {
+		p.fault(variable, "%s is neither a percentage, such as 10%%, nor a number of requests", shown(text))
+	}
+}
+
 func (p *parser) checkNames(variable string, names []string, form *regexp.Regexp) {
 	for _, name := range names {
 		if !form.MatchString(name) {

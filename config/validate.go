@@ -42,6 +42,9 @@ func (p *parser) checkSalesforce(sf *Salesforce) {
 	if sf.TokenTTL < minTokenTTL || sf.TokenTTL > maxTokenTTL {
 		p.fault("SF_TOKEN_TTL", "%s is not between %s and %s", sf.TokenTTL, minTokenTTL, maxTokenTTL)
 	}
+	if sf.QueueTimeout <= 0 {
+		p.fault("SF_QUEUE_TIMEOUT", "%s is not positive", sf.QueueTimeout)
+	}
 	p.checkDomains(sf)
 	p.checkWeakened(sf)
 	if sf.CAFile == "" {
@@ -174,6 +177,7 @@ func (p *parser) checkProxy(proxy *Proxy) {
 	if secret := proxy.SessionSecret; !secret.IsZero() && len(secret.Reveal()) < minSessionSecret {
 		p.fault("PROXY_SESSION_SECRET", "is shorter than %d characters", minSessionSecret)
 	}
+	p.checkReserve("PROXY_API_RESERVE", proxy.APIReserve)
 	if proxy.DrainTimeout < 0 {
 		p.fault("PROXY_DRAIN_TIMEOUT", "%s is negative", proxy.DrainTimeout)
 	}

@@ -61,10 +61,10 @@ func TestParseRefusesValues(t *testing.T) {
 		{"profiles without an admin port", vars{"PROXY_PPROF": "true", "PROXY_ADMIN_LISTEN": "off"}, []string{"PROXY_PPROF: needs the admin port"}},
 		{"negative duration", vars{"PROXY_DRAIN_TIMEOUT": "-1s"}, []string{"PROXY_DRAIN_TIMEOUT: -1s is negative"}},
 
-		{"no number", vars{"PROXY_MAX_REQUESTS": "many"}, []string{`PROXY_MAX_REQUESTS: "many" is no number from 0`}},
-		{"negative number", vars{"PROXY_MAX_CONNECTIONS": "-1"}, []string{`PROXY_MAX_CONNECTIONS: "-1" is no number from 0`}},
+		{"no number", vars{"PROXY_MAX_REQUESTS": "many"}, []string{`PROXY_MAX_REQUESTS: "many" is no number from 0, which is`}},
+		{"negative number", vars{"PROXY_MAX_CONNECTIONS": "-1"}, []string{`PROXY_MAX_CONNECTIONS: "-1" is no number from 0, which is`}},
 		{"number without an end", vars{"PROXY_MAX_CONNECTIONS_PER_ADDRESS": "2000000000"}, []string{`PROXY_MAX_CONNECTIONS_PER_ADDRESS: "2000000000" is more than a billion; no limit is 0`}},
-		{"number of a client", clients(vars{"PROXY_CLIENT_0_MAX_REQUESTS": "1.5"}), []string{`PROXY_CLIENT_0_MAX_REQUESTS: "1.5" is no number from 0`}},
+		{"number of a client", clients(vars{"PROXY_CLIENT_0_MAX_REQUESTS": "1.5"}), []string{`PROXY_CLIENT_0_MAX_REQUESTS: "1.5" is no number from 0, which is`}},
 
 		{"bare TLD", vars{"SF_TRUSTED_DOMAINS": "acme.example,com"}, []string{`SF_TRUSTED_DOMAINS: "com" would trust everybody`}},
 		{"bare TLD behind a star", vars{"SF_TRUSTED_DOMAINS": "*.com"}, []string{`SF_TRUSTED_DOMAINS: "*.com" would`}},
@@ -79,6 +79,11 @@ func TestParseRefusesValues(t *testing.T) {
 		{"API version with a v", vars{"SF_MIN_API_VERSION": "v60.0"}, []string{`SF_MIN_API_VERSION: "v60.0" is no API version`}},
 		{"API version without its zero", vars{"SF_MIN_API_VERSION": "60"}, []string{`SF_MIN_API_VERSION: "60" is no API version`}},
 		{"API version that is retired", vars{"SF_MIN_API_VERSION": "20.0"}, []string{`SF_MIN_API_VERSION: "20.0" is no API version from 21.0`}},
+
+		{"no count", vars{"SF_MAX_CONCURRENT": "-1"}, []string{`SF_MAX_CONCURRENT: "-1" is no number from 0, which is`}},
+		{"no wait", vars{"SF_QUEUE_TIMEOUT": "0s"}, []string{"SF_QUEUE_TIMEOUT: 0s is not positive"}},
+		{"no reserve", vars{"PROXY_API_RESERVE": "a tenth"}, []string{`PROXY_API_RESERVE: "a tenth" is neither a percentage`}},
+		{"reserve of all and more", vars{"PROXY_API_RESERVE": "101%"}, []string{`PROXY_API_RESERVE: "101%" is neither a percentage`}},
 
 		{"two keepers of the key", vars{"SF_JWT_KEY": "", "SF_JWT_SIGNER_COMMAND": "/bin/sign", "SF_JWT_PKCS11_URI": "pkcs11:token=a"},
 			[]string{"SF_JWT_PKCS11_URI: is set, and so is SF_JWT_SIGNER_COMMAND"}},

@@ -146,6 +146,7 @@ var ownCodes = []struct {
 	meaning, fix string
 }{
 	{"PROXY_AMBIGUOUS_PATH", 403, "the path can be read in more than one way", "send it without dot segments, encoded slashes and control characters"},
+	{"PROXY_API_RESERVE", 403, "fewer of the org's API requests of the day are left than this client leaves to others; the answer itself has Salesforce's code `REQUEST_LIMIT_EXCEEDED`, in Bulk API 1.0 `ExceededQuota`", "wait as `Retry-After` says, or change `PROXY_CLIENT_<n>_API_RESERVE` (docs/quota.md)"},
 	{"PROXY_BAD_BODY", 400, "the request body broke off or is malformed", "look at the app, and at what is between it and the proxy"},
 	{"PROXY_BAD_ENVELOPE", 400, "the request is no SOAP 1.1 envelope as Salesforce takes it", "see the message; a header of over 64 KiB, a document type, another encoding than UTF-8, an element after the Body are not taken"},
 	{"PROXY_BAD_TARGET", 400, "the request target is not a path", "send requests to the proxy as to a server"},
@@ -161,6 +162,7 @@ var ownCodes = []struct {
 	{"PROXY_INSTANCE_UNTRUSTED", 502, "the certificate of the org's host is not trusted", "where a company proxy inspects TLS, set `SF_CA_FILE` to its CA certificate"},
 	{"PROXY_LOGIN_IS_SHARED", 403, "the call would end the login that all clients share", "do without it"},
 	{"PROXY_LOGIN_OFF", 403, "no client has a username and a password", "set `PROXY_CLIENT_<n>_USERNAME` and `PROXY_CLIENT_<n>_PASSWORD`"},
+	{"PROXY_MAX_CONCURRENT", 403, "as many requests run in the org as `SF_MAX_CONCURRENT` allows, and none ended within `SF_QUEUE_TIMEOUT`; the answer itself has Salesforce's code", "send it again, or let the clients send fewer long requests at a time"},
 	{"PROXY_METHOD_NOT_ALLOWED", 403, "the method is never forwarded", "TRACE is not; SOAP is POST"},
 	{"PROXY_PATH_NEVER_ALLOWED", 403, "the path would hand out, show or end the shared login", "do without it"},
 	{"PROXY_PATH_NOT_ALLOWED", 403, "the path is not among those that are forwarded", "add a prefix of it to `PROXY_ALLOW_PATHS`"},

@@ -27,7 +27,11 @@ type fault struct {
 	code       string // begins with PROXY_, unless it is Salesforce's on purpose
 	message    string
 	retryAfter time.Duration // 0 for none
+	own        string        // code of ours where code is Salesforce's and the answer is about something else
 }
+
+// ownCode returns what the proxy calls the fault, whatever it tells the app.
+func (f fault) ownCode() string { return cmp.Or(f.own, f.code) }
 
 // fail answers a request that got no answer from Salesforce. It is
 // ReverseProxy's ErrorHandler; r is the outbound request.
@@ -72,7 +76,7 @@ func (e *tokenError) Unwrap() error { return e.error }
 // grant is never a 401: some clients answer that by logging in for ever.
 func faultOf(err error) fault {
 	if budget, ok := errors.AsType[*auth.BudgetError](err); ok {
-		return fault{http.StatusTooManyRequests, "PROXY_GRANT_BUDGET", budget.Error(), budget.RetryAfter}
+		return fault{status: http.StatusTooManyRequests, code: "PROXY_GRANT_BUDGET", message: budget.Error(), retryAfter: budget.RetryAfter}
 	}
 	if grant, ok := errors.AsType[*auth.GrantError](err); ok {
 		message := grant.Error()
@@ -80,18 +84,18 @@ func faultOf(err error) fault {
 			message += " (" + grant.Hint + ")"
 		}
 		if grant.Permanent {
-			return fault{http.StatusBadGateway, "PROXY_GRANT_REFUSED", message, 0}
+			return fault{status: http.StatusBadGateway, code: "PROXY_GRANT_REFUSED", message: message}
 		}
-		return fault{http.StatusServiceUnavailable, "PROXY_GRANT_UNAVAILABLE", message, cmp.Or(grant.RetryAfter, 5*time.Second)}
+		return fault{status: http.StatusServiceUnavailable, code: "PROXY_GRANT_UNAVAILABLE", message: message, retryAfter: cmp.Or(grant.RetryAfter, 5*time.Second)}
 	}
 	if errors.Is(err, auth.ErrClosed) {
-		return fault{http.StatusServiceUnavailable, "PROXY_STOPPING", "the proxy is stopping", time.Second}
+		return fault{status: http.StatusServiceUnavailable, code: "PROXY_STOPPING", message: "the proxy is stopping", retryAfter: time.Second}
 	}
 	if _, ok := errors.AsType[*tokenError](err); ok {
-		return fault{http.StatusBadGateway, "PROXY_GRANT_REFUSED", err.Error(), 0}
+		return fault{status: http.StatusBadGateway, code: "PROXY_GRANT_REFUSED", message: err.Error()}
 	}
 	if errors.Is(err, errJWTForSOAP) {
-		return fault{http.StatusBadGateway, "PROXY_TOKEN_FORMAT", err.Error(), 0}
+		return fault{status: http.StatusBadGateway, code: "PROXY_TOKEN_FORMAT", message: err.Error()}
 	}
 	return instanceFault(err)
 }
@@ -99,29 +103,29 @@ func faultOf(err error) fault {
 // instanceFault is faultOf for what went wrong between us and the instance.
 func instanceFault(err error) fault {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return fault{http.StatusBadGateway, "PROXY_INSTANCE_UNTRUSTED",
-			fmt.Sprintf("the instance's certificate is not trusted: %v (where a company proxy inspects TLS, set SF_CA_FILE to its CA certificate)", err), 0}
+		return fault{status: http.StatusBadGateway, code: "PROXY_INSTANCE_UNTRUSTED",
+			message: fmt.Sprintf("the instance's certificate is not trusted: %v (where a company proxy inspects TLS, set SF_CA_FILE to its CA certificate)", err)}
 	}
 	if _, ok := errors.AsType[*auth.PrivateAddressError](err); ok {
-		return fault{http.StatusBadGateway, "PROXY_INSTANCE_PRIVATE",
-			fmt.Sprintf("the instance is not asked: %v (%s)", err, auth.ExplainTransport(err).Hint()), 0}
+		return fault{status: http.StatusBadGateway, code: "PROXY_INSTANCE_PRIVATE",
+			message: fmt.Sprintf("the instance is not asked: %v (%s)", err, auth.ExplainTransport(err).Hint())}
 	}
 	operation, _ := errors.AsType[*net.OpError](err)
 	switch {
 	case operation != nil && operation.Op == "dial":
-		return fault{http.StatusServiceUnavailable, "PROXY_INSTANCE_UNREACHABLE",
-			fmt.Sprintf("the instance cannot be reached: %v", err), 5 * time.Second}
+		return fault{status: http.StatusServiceUnavailable, code: "PROXY_INSTANCE_UNREACHABLE",
+			message: fmt.Sprintf("the instance cannot be reached: %v", err), retryAfter: 5 * time.Second}
 	case operation != nil && operation.Op == "proxyconnect":
-		return fault{http.StatusServiceUnavailable, "PROXY_INSTANCE_UNREACHABLE",
-			fmt.Sprintf("the instance cannot be reached: %v (%s)", err, auth.ExplainTransport(err).Hint()), 5 * time.Second}
+		return fault{status: http.StatusServiceUnavailable, code: "PROXY_INSTANCE_UNREACHABLE",
+			message: fmt.Sprintf("the instance cannot be reached: %v (%s)", err, auth.ExplainTransport(err).Hint()), retryAfter: 5 * time.Second}
 	}
 	var network net.Error
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout() {
-		return fault{http.StatusGatewayTimeout, "PROXY_INSTANCE_TIMEOUT",
-			"Salesforce did not answer in time; whether it has done what was asked is not known", 0}
+		return fault{status: http.StatusGatewayTimeout, code: "PROXY_INSTANCE_TIMEOUT",
+			message: "Salesforce did not answer in time; whether it has done what was asked is not known"}
 	}
-	return fault{http.StatusBadGateway, "PROXY_INSTANCE_BROKE_OFF",
-		fmt.Sprintf("the connection to the instance broke off: %v; whether Salesforce has done what was asked is not known", err), 0}
+	return fault{status: http.StatusBadGateway, code: "PROXY_INSTANCE_BROKE_OFF",
+		message: fmt.Sprintf("the connection to the instance broke off: %v; whether Salesforce has done what was asked is not known", err)}
 }
 
 // writeFault writes f in the dialect of the API that the client speaks.
@@ -147,7 +151,7 @@ func writeFault(w http.ResponseWriter, r *http.Request, f fault) {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set(errorHeader, f.code)
+	h.Set(errorHeader, f.ownCode())
 	h.Set(requestIDHeader, ex.id)
 	if f.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int((f.retryAfter+time.Second-1)/time.Second)))

@@ -39,9 +39,9 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, status int, code 
 // All refusals come by here.
 func (p *Proxy) refuseWith(w http.ResponseWriter, r *http.Request, f fault, reason error) {
 	ex := exchangeOf(r.Context())
-	ex.failure, ex.rule = reason, ruleOf(f.code)
+	ex.failure, ex.rule = reason, ruleOf(f.ownCode())
 	if p.cfg.OnDenied != nil {
-		d := Denial{Request: r, RequestID: ex.id, Path: ex.path, Rule: ex.rule, Code: f.code, Reason: reason}
+		d := Denial{Request: r, RequestID: ex.id, Path: ex.path, Rule: ex.rule, Code: f.ownCode(), Reason: reason}
 		if ex.client != nil {
 			d.Client, d.Subject = ex.client.Name, ex.client.Subject
 		}

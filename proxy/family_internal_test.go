@@ -51,41 +51,9 @@ func TestFamilyOf(t *testing.T) {
 	}
 }
 
-func TestUsageOf(t *testing.T) {
-	for _, tc := range []struct {
-		values []string
-		want   APIUsage
-	}{
-		{nil, APIUsage{}},
-		{[]string{"api-usage=18/15000"}, APIUsage{18, 15000}},
-		{[]string{"api-usage=25/5000; per-app-api-usage=17/250(appName=sample-connected-app)"}, APIUsage{25, 5000}},
-		{[]string{"per-app-api-usage=17/250(appName=a); api-usage=25/5000"}, APIUsage{25, 5000}},
-		{[]string{"per-app-api-usage=17/250(appName=a)"}, APIUsage{}},
-		{[]string{"api-usage=0/15000"}, APIUsage{0, 15000}},
-		{[]string{"api-usage=15001/15000"}, APIUsage{15001, 15000}},
-		{[]string{"api-usage=-1/15000"}, APIUsage{}},
-		{[]string{"api-usage=1/0"}, APIUsage{}},
-		{[]string{"api-usage=1"}, APIUsage{}},
-		{[]string{"api-usage=99999999999999999999/15000"}, APIUsage{}},
-		{[]string{""}, APIUsage{}},
-	} {
-		if got := usageOf(map[string][]string{limitInfo: tc.values}); got != tc.want {
-			t.Errorf("%q says %v, want %v", tc.values, got, tc.want)
-		}
-	}
-}
-
 func BenchmarkFamilyOf(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		familyOf("/services/data/v60.0/sobjects/Account/001000000000001AAA")
-	}
-}
-
-func BenchmarkUsageOf(b *testing.B) {
-	b.ReportAllocs()
-	h := map[string][]string{limitInfo: {"api-usage=18/15000"}}
-	for b.Loop() {
-		usageOf(h)
 	}
 }

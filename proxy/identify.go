@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/sfproxy/sfproxy/policy"
+	"github.com/sfproxy/sfproxy/quota"
 )
 
 // Client is an app that may use the proxy.
@@ -28,6 +29,8 @@ type Client struct {
 	// MaxRequests is how many of its requests run at a time; 0 for no limit.
 	// Those over it get 429.
 	MaxRequests int
+	// Reserve is what it leaves of the org's API requests to others.
+	Reserve quota.Reserve
 
 	observer ClientObserver // nil without an Observer
 	running  *running       // its requests; those of one name share it
@@ -85,7 +88,7 @@ func (p *Proxy) counted(list []Client) []Client {
 // identify finds the client that a request's credential belongs to. Without
 // configured clients everybody is the same nameless one.
 func (p *Proxy) identify(next http.Handler) http.Handler {
-	anyone := &Client{Subject: p.cfg.Subject, MaxRequests: p.cfg.MaxRequestsPerClient, running: new(running)}
+	anyone := &Client{Subject: p.cfg.Subject, Reserve: p.cfg.Reserve, MaxRequests: p.cfg.MaxRequestsPerClient, running: new(running)}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ex := exchangeOf(r.Context())
 		known := p.clients.Load()

@@ -42,8 +42,7 @@ type Observation struct {
 	Received int64 // bytes of the request's body that were read
 	Sent     int64 // bytes of the answer's body
 
-	Counted bool     // Salesforce counts it against the API limit of the org, as far as that is known
-	Usage   APIUsage // that the answer told of
+	Counted bool // Salesforce counts it against the API limit of the org, as far as that is known
 }
 
 // Source is who a request was answered by, or who broke it off.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sfproxy/sfproxy/auth"
+	"github.com/sfproxy/sfproxy/quota"
 )
 
 // Tokens is where the proxy's tokens come from: an [auth.Manager].
@@ -88,6 +89,15 @@ type Config struct {
 	MaxRequestsPerClient int
 	// ReplayBuffer is how many bytes of a request body are kept for a replay.
 	ReplayBuffer int64
+	// Reserve is that of whoever uses the proxy when there are no Clients.
+	Reserve quota.Reserve
+	// Usage is told how the org's API requests stand, and asked what the clients'
+	// reserves allow. Default: one of the proxy's own.
+	Usage *quota.Usage
+	// Queue shares the requests that run at a time in the org; a request waits in
+	// it for QueueTimeout at most. Default: any number runs.
+	Queue        *quota.Queue
+	QueueTimeout time.Duration
 	// Logger gets a line a request at debug, failures at warn. Default: none.
 	Logger *slog.Logger
 }
@@ -131,6 +141,9 @@ func New(cfg Config) (*Proxy, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Usage == nil {
+		cfg.Usage = new(quota.Usage)
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -146,12 +159,12 @@ func New(cfg Config) (*Proxy, error) {
 	reverse := &httputil.ReverseProxy{
 		Rewrite:        rewrite,
 		Transport:      &transport{base: cfg.Transport, tokens: cfg.Tokens, logger: cfg.Logger},
-		ModifyResponse: respond,
+		ModifyResponse: p.respond,
 		ErrorHandler:   p.fail,
 		BufferPool:     new(bufferPool),
 		ErrorLog:       slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
 	}
-	p.handler = p.observe(p.bound(p.guard(p.answerOAuth(p.readEnvelope(p.identify(p.boundClient(p.admit(p.raise(p.keep(reverse))))))))))
+	p.handler = p.observe(p.bound(p.guard(p.answerOAuth(p.readEnvelope(p.identify(p.boundClient(p.admit(p.raise(p.keep(p.ration(reverse)))))))))))
 	return p, nil
 }
 

@@ -14,11 +14,10 @@ import (
 
 // respond changes the few things in Salesforce's answer that are about
 // Salesforce's host and not about the client's request.
-func respond(resp *http.Response) error {
+func (p *Proxy) respond(resp *http.Response) error {
 	ex := exchangeOf(resp.Request.Context())
 	h := resp.Header
-	ex.seen.Usage = usageOf(h)
-	ex.seen.Counted = isCounted(ex.seen.Family, ex.seen.Usage)
+	p.noteUsage(resp, ex)
 	h.Del("Strict-Transport-Security") // it would bind the proxy's host name
 	keepSetCookies(h, ex.path)
 	dropCORS(h)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/sfproxy/sfproxy/auth"
 	"github.com/sfproxy/sfproxy/proxy"
+	"github.com/sfproxy/sfproxy/quota"
 	"github.com/sfproxy/sfproxy/telemetry"
 )
 
@@ -33,9 +34,13 @@ func newMetrics(t *testing.T) *telemetry.Metrics {
 	m.APIVersionRaised("billing")
 	m.Denied("billing", "read_only")
 	m.Limited("requests")
-	m.Client("billing").Done(&proxy.Observation{Status: 503, Whole: true, Forwarded: true, Upstream: time.Second, Code: "PROXY_UNAUTHORIZED", Usage: proxy.APIUsage{Used: 18, Limit: 15000}})
+	m.Client("billing").Done(&proxy.Observation{Status: 503, Whole: true, Forwarded: true, Upstream: time.Second, Code: "PROXY_UNAUTHORIZED"})
 	token := &auth.Token{IssuedAt: time.Unix(1_800_000_000, 0), ExpiresAt: time.Unix(1_800_007_200, 0)}
 	m.FollowTokens(func() auth.Outcome { return auth.Outcome{Token: token, GrantsLeft: 58} }, func() int { return 3 })
+	m.FollowQueue(quota.NewQueue(20))
+	usage := new(quota.Usage)
+	usage.Note(quota.Reading{Used: 18, Limit: 15000}, quota.Reading{}, time.Now())
+	m.FollowUsage(usage)
 	for _, err := range []error{nil, &auth.GrantError{Permanent: true}, errors.New("no route")} {
 		grant := m.CountGrants(func(context.Context, string) (*auth.Token, error) { return nil, err })
 		if _, got := grant(t.Context(), "user"); got != err {

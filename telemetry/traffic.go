@@ -12,7 +12,6 @@ import (
 // what counts it is looked up when it is first needed, and then kept.
 type traffic struct {
 	inFlight atomic.Int64
-	usage    apiUsage
 
 	requests  *prometheus.CounterVec
 	received  *prometheus.CounterVec
@@ -60,7 +59,7 @@ func newTraffic(registry *prometheus.Registry) *traffic {
 	}
 	inFlight := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: "requests_in_flight",
 		Help: "Requests that have come in and whose answer has not ended."}, func() float64 { return float64(t.inFlight.Load()) })
-	registry.MustRegister(t.requests, t.received, t.sent, t.calls, t.errors, t.duration, t.upstream, t.tokenWait, refusals, inFlight, &t.usage)
+	registry.MustRegister(t.requests, t.received, t.sent, t.calls, t.errors, t.duration, t.upstream, t.tokenWait, refusals, inFlight)
 	return t
 }
 
@@ -117,7 +116,6 @@ func (c *clientTraffic) Done(o *proxy.Observation) {
 	if o.Counted {
 		c.calls.Inc()
 	}
-	c.usage.set(o.Usage)
 }
 
 // request returns the counter of a kind of request.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sfproxy/sfproxy/proxy"
+	"github.com/sfproxy/sfproxy/quota"
 	"github.com/sfproxy/sfproxy/telemetry"
 )
 
@@ -16,7 +17,7 @@ import (
 func seen() *proxy.Observation {
 	return &proxy.Observation{Family: proxy.FamilyQuery, Status: 200, Whole: true, Forwarded: true,
 		Duration: 30 * time.Millisecond, TokenWait: time.Microsecond, Upstream: 20 * time.Millisecond,
-		Received: 10, Sent: 2000, Counted: true, Usage: proxy.APIUsage{Used: 18, Limit: 15000}}
+		Received: 10, Sent: 2000, Counted: true}
 }
 
 // page returns the metrics as they are read.
@@ -38,15 +39,18 @@ func wantLines(t *testing.T, page string, lines ...string) {
 
 func TestRequestsAreCounted(t *testing.T) {
 	m := telemetry.NewMetrics("v1.2.3")
+	usage := new(quota.Usage)
+	m.FollowUsage(usage)
 	if text := page(t, m); strings.Contains(text, "sfproxy_org_api_calls") {
 		t.Errorf("there are API calls of the org before anybody told of them")
 	}
+	usage.Note(quota.Reading{Used: 19, Limit: 15000}, quota.Reading{}, time.Now())
 	billing, nobody := m.Client("billing"), m.Client("")
 	for _, o := range []*proxy.Observation{
 		seen(),
 		{Family: proxy.FamilyQuery, Status: 401, Whole: true, Forwarded: true, Upstream: 3 * time.Second, Duration: 3 * time.Second, Refused: proxy.RefusalRepeated},
 		{Family: proxy.FamilyBulk, Status: 200, Source: proxy.FromClient, Forwarded: true},
-		{Family: proxy.FamilySOAP, Status: 304, Whole: true, Counted: true, Forwarded: true, Upstream: time.Second, Usage: proxy.APIUsage{Used: 19, Limit: 15000}},
+		{Family: proxy.FamilySOAP, Status: 304, Whole: true, Counted: true, Forwarded: true, Upstream: time.Second},
 		{Family: proxy.FamilySObjects, Status: 503, Whole: true, Source: proxy.FromProxy, Forwarded: true, TokenWait: time.Second, Code: "PROXY_GRANT_UNAVAILABLE"},
 	} {
 		m.Arrived()

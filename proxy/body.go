@@ -22,8 +22,8 @@ type body struct {
 	turn sync.Mutex // taken to wait for mu, so that claim comes right after a read under way
 
 	mu      sync.Mutex
-	source  io.Reader   // guarded by mu
-	trailer http.Header // the request's; the server fills it when source ends
+	source  io.Reader // guarded by mu
+	trailer trailer   // of the request
 	limit   int64
 	kept    []byte // the beginning, as far as it was read; guarded by mu
 	spilled bool   // more was read than is kept; guarded by mu
@@ -34,6 +34,14 @@ var (
 	errStaleAttempt = errors.New("the request body is being sent anew")
 	errBrokenBody   = errors.New("the request body broke off or is malformed")
 )
+
+// newBody takes over the body of a request that has one. source is what to read
+// it from.
+func newBody(r *http.Request, source io.Reader, limit int64) *body {
+	b := &body{source: source, limit: limit, trailer: trailer{r.Trailer, connectionOptions(r.Header)}}
+	b.trailer.strip() // what is announced
+	return b
+}
 
 // fill reads on until the body ends or upTo bytes of it are kept, and reports
 // whether it ended. A client's failure to send it is the error.
@@ -115,7 +123,7 @@ func (b *body) end(err error) {
 	b.ended = err
 	switch {
 	case err == io.EOF:
-		stripHeaders(b.trailer)
+		b.trailer.strip()
 		b.over.Store(true)
 	case err != nil:
 		b.broken.Store(true)
@@ -201,8 +209,7 @@ func (p *Proxy) keep(next http.Handler) http.Handler {
 			return
 		}
 		if ex.body == nil {
-			stripHeaders(r.Trailer) // what is announced
-			ex.body = &body{source: r.Body, trailer: r.Trailer, limit: p.cfg.ReplayBuffer}
+			ex.body = newBody(r, r.Body, p.cfg.ReplayBuffer)
 			defer ex.body.release()
 		}
 		if r.ContentLength <= p.cfg.ReplayBuffer {

@@ -76,8 +76,7 @@ func (p *Proxy) wholeBody(ex *exchange, r *http.Request) ([]byte, error) {
 		return nil, nil
 	}
 	if ex.body == nil {
-		stripHeaders(r.Trailer)
-		ex.body = &body{source: r.Body, trailer: r.Trailer, limit: max(p.cfg.ReplayBuffer, maxInspected)}
+		ex.body = newBody(r, r.Body, max(p.cfg.ReplayBuffer, maxInspected))
 	}
 	if !ex.bodyWhole {
 		whole, err := ex.body.fill(r.ContentLength, maxInspected)

@@ -71,8 +71,7 @@ func (p *Proxy) keepEnvelope(ex *exchange, r *http.Request) error {
 	if err != nil {
 		return errSOAPCoded
 	}
-	stripHeaders(r.Trailer)
-	ex.body = &body{source: &envelopeTail{source: source}, trailer: r.Trailer, limit: max(p.cfg.ReplayBuffer, maxEnvelopeHead)}
+	ex.body = newBody(r, &envelopeTail{source: source}, max(p.cfg.ReplayBuffer, maxEnvelopeHead))
 	ex.bodyWhole, err = ex.body.fill(r.ContentLength, maxEnvelopeHead)
 	switch {
 	case errors.Is(err, errAfterBody):

@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -165,6 +166,9 @@ func (in *inspector) call(c *call) (effect, error) {
 			return effect{}, unreadable("%q in its path can be read in more than one way", segment)
 		}
 	}
+	if slices.ContainsFunc(c.path, runsCode) {
+		return writingUnknown("a path that runs code"), nil
+	}
 	switch {
 	case c.is(0, "services", "data"):
 		return in.rest(c.from(2))
@@ -182,6 +186,14 @@ func (in *inspector) call(c *call) (effect, error) {
 		}
 	}
 	return writingUnknown("a path of no known API"), nil
+}
+
+// runsCode reports whether a segment is a resource that runs code by GET, with
+// whatever suffix: of an old API version it may be a format, of another reader's
+// a parameter. Where in the path it stands does not matter.
+func runsCode(segment string) bool {
+	segment = strings.ToLower(segment)
+	return strings.HasPrefix(segment, "executeanonymous") || strings.HasPrefix(segment, "runtests")
 }
 
 // reads reports whether the method says that nothing changes.

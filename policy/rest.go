@@ -18,8 +18,11 @@ func (in *inspector) rest(c *call) (effect, error) {
 		return byMethod(c, metadata("a list of resources")), nil
 	}
 	c = c.from(1).withoutSuffix() // the version
-	if c.at(0) == "tooling" {
+	switch {
+	case c.at(0) == "tooling":
 		return in.tooling(c.from(1))
+	case strings.HasPrefix(c.at(0), "tooling"): // which another reader may take for it
+		return writingUnknown("/" + c.path[0]), nil
 	}
 	return in.resource(c)
 }

@@ -49,6 +49,7 @@ type server struct {
 	proxy   *http.Server
 	admin   *http.Server // nil for none
 	reload  *reloader    // nil for none
+	limited func(limit string)
 }
 
 // serve runs the proxy until ctx ends, then lets the requests in flight finish.
@@ -72,6 +73,7 @@ func serve(ctx context.Context, cfg *config.Config, environ []string, logger *sl
 }
 
 func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*server, error) {
+	cfg = withinOpenFiles(cfg, openFiles(), logger)
 	transport, err := newTransport(cfg.Salesforce)
 	if err != nil {
 		return nil, err
@@ -103,7 +105,7 @@ func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*serv
 		manager.Close()
 		return nil, err
 	}
-	s := &server{cfg: cfg, logger: logger, manager: manager, proxy: newHTTPServer(handler, logger)}
+	s := &server{cfg: cfg, logger: logger, manager: manager, limited: metrics.Limited, proxy: newHTTPServer(handler, logger)}
 	s.proxy.TLSConfig = handshakes.serverSettings()
 	s.health = &telemetry.Health{Outcome: func() auth.Outcome { return manager.Outcome(cfg.Salesforce.Username) }}
 	metrics.FollowTokens(s.health.Outcome, manager.Live)
@@ -141,7 +143,11 @@ func (l serverLog) Write(line []byte) (int, error) {
 	if bytes.Contains(line, []byte("TLS handshake error")) {
 		level = slog.LevelDebug
 	}
-	l.logger.Log(context.Background(), level, "http server", "error", string(bytes.TrimSpace(line)))
+	attrs := []any{"error", string(bytes.TrimSpace(line))}
+	if bytes.Contains(line, []byte("too many open files")) {
+		attrs = append(attrs, "hint", "raise the open files that the system allows this process (LimitNOFILE=, ulimit -n, --ulimit nofile=), or lower PROXY_MAX_CONNECTIONS and PROXY_MAX_REQUESTS")
+	}
+	l.logger.Log(context.Background(), level, "http server", attrs...)
 	return len(line), nil
 }
 
@@ -153,6 +159,7 @@ func (s *server) run(ctx context.Context, hangup <-chan os.Signal, listening fun
 	if err != nil {
 		return err
 	}
+	listener = newConnections(listener, s.cfg.Proxy, s.limited, s.logger)
 	secure := s.proxy.TLSConfig != nil // read here, since Serve sets one of its own
 	failed := make(chan error, 2)
 	var serving sync.WaitGroup

@@ -1,0 +1,251 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"testing"
+
+	"github.com/sfproxy/sfproxy/config"
+)
+
+// fakeListener hands out connections from addresses of any kind.
+type fakeListener struct {
+	net.Listener
+	conns chan net.Conn
+}
+
+func (l *fakeListener) Accept() (net.Conn, error) {
+	conn, ok := <-l.conns
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return conn, nil
+}
+
+// fakeConn is a connection from an address. The far end reads and writes client.
+type fakeConn struct {
+	net.Conn
+	remote net.Addr
+	client net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newFakeConn(remote string) *fakeConn {
+	c := &fakeConn{closed: make(chan struct{})}
+	c.Conn, c.client = net.Pipe()
+	c.remote = &net.UnixAddr{Name: "@", Net: "unix"}
+	if remote != "unix" {
+		c.remote = net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(remote), 1234))
+	}
+	return c
+}
+
+func (c *fakeConn) RemoteAddr() net.Addr { return c.remote }
+
+func (c *fakeConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+// counts are what a limit was told, by its name.
+type counts struct {
+	mu sync.Mutex
+	of map[string]int
+}
+
+func (c *counts) add(limit string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.of[limit]++
+}
+
+func (c *counts) get(limit string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.of[limit]
+}
+
+// startConnections returns the bounded listener's far side: connect returns the
+// accepted connection, or nil if it was turned away.
+func startConnections(t *testing.T, cfg config.Proxy) (connect func(remote string) net.Conn, refused *counts) {
+	t.Helper()
+	refused = &counts{of: map[string]int{}}
+	fake := &fakeListener{conns: make(chan net.Conn)}
+	l := newConnections(fake, cfg, refused.add, slog.New(slog.DiscardHandler))
+	accepted := make(chan net.Conn)
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				close(accepted)
+				return
+			}
+			accepted <- conn
+		}
+	}()
+	t.Cleanup(func() {
+		close(fake.conns)
+		<-accepted
+	})
+	return func(remote string) net.Conn {
+		conn := newFakeConn(remote)
+		fake.conns <- conn
+		select {
+		case a := <-accepted:
+			return a
+		case <-conn.closed:
+			return nil
+		}
+	}, refused
+}
+
+// tlsListener has connections over a limit closed at once.
+var tlsListener = config.Proxy{TLSCertFile: "tls.crt"}
+
+func TestConnectionsOfAnAddress(t *testing.T) {
+	tests := []struct {
+		name       string
+		first      []string // take all that their addresses may have
+		over, next string   // refused, and let in
+	}{
+		{"IPv4", []string{"192.0.2.1", "192.0.2.1"}, "192.0.2.1", "192.0.2.2"},
+		{"IPv4 within IPv6", []string{"192.0.2.1", "::ffff:192.0.2.1"}, "::ffff:192.0.2.1", "::ffff:192.0.2.2"},
+		{"IPv6 of one /64", []string{"2001:db8::1", "2001:db8:0:0:ffff::2"}, "2001:db8::3", "2001:db8:0:1::1"},
+		{"IPv6 with a zone", []string{"fe80::1%eth0", "fe80::1%eth1"}, "fe80::2%eth0", "2001:db8::1"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := tlsListener
+			cfg.MaxConnectionsPerAddress = 2
+			connect, refused := startConnections(t, cfg)
+			for _, remote := range tt.first {
+				if connect(remote) == nil {
+					t.Errorf("%s is refused, want it let in", remote)
+				}
+			}
+			if connect(tt.over) != nil || refused.get("connections_per_address") != 1 {
+				t.Errorf("%s is let in, or not counted: %v", tt.over, refused.of)
+			}
+			if connect(tt.next) == nil {
+				t.Errorf("%s is refused, want it let in", tt.next)
+			}
+		})
+	}
+}
+
+func TestConnectionsInAll(t *testing.T) {
+	cfg := tlsListener
+	cfg.MaxConnections, cfg.MaxConnectionsPerAddress = 2, 1
+	connect, refused := startConnections(t, cfg)
+	first, second := connect("unix"), connect("unix")
+	if first == nil || second == nil {
+		t.Fatal("a Unix socket's connections count for an address, want in all only")
+	}
+	if connect("192.0.2.1") != nil || refused.get("connections") != 1 {
+		t.Errorf("the third is let in, or not counted: %v", refused.of)
+	}
+	first.Close()
+	first.Close() // as net/http's server does
+	third := connect("192.0.2.1")
+	if third == nil {
+		t.Fatal("a connection is refused after another was closed")
+	}
+	if connect("192.0.2.2") != nil {
+		t.Error("a connection that was closed twice makes room for two, want for one")
+	}
+	second.Close()
+	if connect("192.0.2.1") != nil || refused.get("connections_per_address") != 1 {
+		t.Errorf("the second of an address is let in, or not counted: %v", refused.of)
+	}
+	third.Close()
+	if connect("192.0.2.1") == nil {
+		t.Error("an address has no room after its connection was closed")
+	}
+}
+
+func TestConnectionsWithoutLimits(t *testing.T) {
+	connect, _ := startConnections(t, tlsListener)
+	for range 20 {
+		if connect("192.0.2.1") == nil {
+			t.Fatal("a connection is refused, want no limit")
+		}
+	}
+}
+
+// TestConnectionsCountRight opens and closes many at a time.
+func TestConnectionsCountRight(t *testing.T) {
+	c := newConnections(nil, config.Proxy{MaxConnections: 5, MaxConnectionsPerAddress: 3}, func(string) {}, slog.New(slog.DiscardHandler))
+	addresses := []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("2001:db8::/64"), {}}
+	var clients sync.WaitGroup
+	for i := range 12 {
+		clients.Go(func() {
+			for range 2000 {
+				if address := addresses[i%len(addresses)]; c.enter(address) == nil {
+					c.leave(address)
+				}
+			}
+		})
+	}
+	clients.Wait()
+	if c.open != 0 || len(c.openOf) != 0 {
+		t.Errorf("%d connections are counted, %v of addresses; want none after all have left", c.open, c.openOf)
+	}
+}
+
+// TestTurnstileIsBounded has more clients wait for an answer than may: the rest
+// are closed at once, and nobody who accepts waits.
+func TestTurnstileIsBounded(t *testing.T) {
+	turnstile := newTurnstile()
+	var told []*fakeConn
+	for range maxTold {
+		conn := newFakeConn("192.0.2.1")
+		turnstile.turnAway(conn)
+		told = append(told, conn)
+	}
+	further := newFakeConn("192.0.2.1")
+	turnstile.turnAway(further)
+	if _, err := further.client.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("one client too many reads %v, want the end", err)
+	}
+	for _, conn := range told {
+		go io.WriteString(conn.client, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		resp, err := http.ReadResponse(bufio.NewReader(conn.client), nil)
+		if err != nil || resp.StatusCode != http.StatusTooManyRequests {
+			t.Fatalf("answer = %v, %v; want 429", resp, err)
+		}
+		conn.client.Close()
+		<-conn.closed
+	}
+}
+
+func TestTurnstileDoesNotWaitForTheSilent(t *testing.T) {
+	conn := newFakeConn("192.0.2.1")
+	newTurnstile().turnAway(conn)
+	<-conn.closed // by its deadline
+}
+
+func TestShareFiles(t *testing.T) {
+	tests := []struct{ files, connections, requests, wantConnections, wantRequests int }{
+		{20_000, 10_000, 5000, 10_000, 5000},
+		{15_000, 10_000, 5000, 10_000, 5000},
+		{12_000, 10_000, 5000, 7000, 5000},
+		{1000, 10_000, 5000, 500, 500},
+		{1000, 10_000, 100, 900, 100},
+		{1000, 300, 5000, 300, 700},
+		{1000, 0, 5000, 0, 500},
+		{1000, 10_000, 0, 500, 0},
+		{1000, 0, 0, 0, 0},
+	}
+	for _, tt := range tests {
+		if c, r := shareFiles(tt.files, tt.connections, tt.requests); c != tt.wantConnections || r != tt.wantRequests {
+			t.Errorf("shareFiles(%d, %d, %d) = %d, %d, want %d, %d", tt.files, tt.connections, tt.requests, c, r, tt.wantConnections, tt.wantRequests)
+		}
+	}
+}

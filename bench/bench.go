@@ -37,7 +37,7 @@ func bench(ctx context.Context, o *options, out io.Writer) error {
 	}
 	defer org.stop()
 	b := &benchmark{options: o, report: newReport(o), site: &site{dir: dir, cache: filepath.Join(cache, "sfproxy-bench"),
-		upstream: org.address, profiles: o.cpuProfile != ""}}
+		upstream: org.address, profiles: o.cpuProfile != "", build: o.build}}
 	defer b.stop()
 	if err := b.start(ctx); err != nil {
 		return err
@@ -45,8 +45,10 @@ func bench(ctx context.Context, o *options, out io.Writer) error {
 	if o.cpuProfile != "" {
 		return b.profile(ctx)
 	}
-	if err := b.measure(ctx); err != nil {
-		return err
+	for _, step := range []func(context.Context) error{b.measure, b.measureLatency, b.measureMemory, b.runScenarios} {
+		if err := step(ctx); err != nil {
+			return err
+		}
 	}
 	text := b.report.markdown()
 	if o.markdown != "" {
@@ -117,14 +119,31 @@ func (b *benchmark) start(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		running, _, err := startPeer(ctx, b.site, p, program, version)
+		running, starts, err := b.startOften(ctx, p, program, version)
 		if err != nil {
 			return err
 		}
 		b.running = append(b.running, running)
-		b.report.add(running)
+		b.report.add(running, starts)
 	}
 	return nil
+}
+
+// startOften starts a peer again and again and leaves the last one running. It
+// returns how long each took to its first answer, in ms.
+func (b *benchmark) startOften(ctx context.Context, p *peer, program, version string) (*runningPeer, []float64, error) {
+	var starts []float64
+	for {
+		r, took, err := startPeer(ctx, b.site, p, program, version)
+		if err != nil {
+			return nil, nil, err
+		}
+		starts = append(starts, took.Seconds()*1000)
+		if len(starts) == b.starts {
+			return r, starts, nil
+		}
+		r.process.stop()
+	}
 }
 
 func (b *benchmark) stop() {
@@ -148,6 +167,11 @@ func (b *benchmark) measure(ctx context.Context) error {
 			}
 		}
 	}
+	return nil
+}
+
+// measureMemory reads the highest that each peer ever had.
+func (b *benchmark) measureMemory(context.Context) error {
 	for _, r := range b.running {
 		peak, err := memory(r.pids, "VmHWM")
 		if err != nil {

@@ -41,8 +41,11 @@ type result struct {
 	FirstFailure string
 	Elapsed      time.Duration
 	CPU          time.Duration
-	Allocations  float64         // of objects
-	Latencies    []time.Duration // open loop only, in the order of their intended start
+	Allocations  float64 // of objects
+	// Of an open loop only: latencies in the order of their intended starts, the
+	// first of which was at Started.
+	Started   time.Time
+	Latencies []time.Duration
 }
 
 // runLoad is the role of the load: one task, one result.
@@ -249,7 +252,7 @@ func (w *worker) open() (err error) {
 	if w.load.tls != nil {
 		w.conn = tls.Client(w.conn, w.load.tls)
 	}
-	w.r = bufio.NewReaderSize(w.conn, 64<<10)
+	w.r = bufio.NewReaderSize(w.conn, 32<<10)
 	return nil
 }
 

@@ -8,7 +8,13 @@ import (
 	"strings"
 )
 
-var nginx = &peer{name: "nginx", what: "nginx", prepare: prepareNginx, command: nginxCommand}
+// nginx is set up as well as its options allow; stockNginx has what most
+// set-ups have: keep-alive, and the default buffers, through files where they
+// are full.
+var (
+	nginx      = &peer{name: "nginx", what: "nginx, tuned", prepare: prepareNginx, command: nginxCommand("nginx", nginxStreaming)}
+	stockNginx = &peer{name: "nginx-stock", what: "nginx, default buffers", prepare: prepareNginx, command: nginxCommand("nginx-stock", "")}
+)
 
 func prepareNginx(ctx context.Context, _ *site) (program, version string, err error) {
 	if program, err = installed(ctx, "nginx"); err != nil {
@@ -18,9 +24,14 @@ func prepareNginx(ctx context.Context, _ *site) (program, version string, err er
 	return program, strings.TrimPrefix(lastLine(out), "nginx version: nginx/"), err
 }
 
-// nginxConfig streams as sfproxy does: bodies of requests are not kept first,
-// and those of answers go through memory, not through files. Keep-alive to both
-// sides has to be asked for.
+// nginxStreaming has bodies stream as the others' do: those of requests are not
+// kept first, and those of answers go through memory alone.
+const nginxStreaming = `proxy_request_buffering off;
+      proxy_buffer_size 16k;
+      proxy_buffers 16 16k;
+      proxy_max_temp_file_size 0;`
+
+// nginxConfig asks for keep-alive to both sides.
 const nginxConfig = `daemon off;
 worker_processes auto;
 user root;
@@ -49,10 +60,7 @@ http {
       proxy_set_header Connection "";
       proxy_set_header Host %[2]s;
       proxy_set_header Authorization "Bearer %[3]s";
-      proxy_request_buffering off;
-      proxy_buffer_size 16k;
-      proxy_buffers 16 16k;
-      proxy_max_temp_file_size 0;
+      %[5]s
       proxy_ssl_verify on;
       proxy_ssl_trusted_certificate %[4]s;
       proxy_ssl_name localhost;
@@ -63,22 +71,25 @@ http {
 }
 `
 
-func nginxCommand(s *site, program, address string) (*exec.Cmd, string, error) {
-	dir := s.path("nginx")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, "", err
+// nginxCommand returns the command of a peer of that name, with further
+// directives for its location.
+func nginxCommand(name, directives string) func(s *site, program, address string) (*exec.Cmd, string, error) {
+	return func(s *site, program, address string) (*exec.Cmd, string, error) {
+		dir, config := s.path(name), s.path(name+".conf")
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, "", err
+		}
+		text := fmt.Sprintf(nginxConfig, address, ipv4(s.upstream), accessToken, s.path(caFile), directives)
+		if os.Getuid() != 0 {
+			text = strings.Replace(text, "user root;\n", "", 1)
+		}
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			return nil, "", err
+		}
+		cmd := exec.Command(program, "-p", dir, "-c", config)
+		cmd.Env = plainEnvironment()
+		return cmd, "", nil
 	}
-	text := fmt.Sprintf(nginxConfig, address, ipv4(s.upstream), accessToken, s.path(caFile))
-	if os.Getuid() != 0 {
-		text = strings.Replace(text, "user root;\n", "", 1)
-	}
-	config := s.path("nginx.conf")
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		return nil, "", err
-	}
-	cmd := exec.Command(program, "-p", dir, "-c", config)
-	cmd.Env = plainEnvironment()
-	return cmd, "", nil
 }
 
 // ipv4 returns an address on localhost as one of the IPv4 loopback, for peers

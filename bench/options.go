@@ -17,6 +17,12 @@ type options struct {
 	duration    time.Duration // of a measurement
 	warmUp      time.Duration // before it
 	latency     time.Duration // of the upstream
+	rate        int           // requests a second when latencies are measured; 0 for not
+	rateRounds  int
+	rateTime    time.Duration // of a measurement of latencies
+	starts      int           // how often each peer is started
+	scenarios   bool          // those of scenario.go
+	build       bool          // peers that are not built yet
 	cpuProfile  string        // directory that profiles of sfproxy and bare are written to
 	markdown    string        // file that the table is written to
 }
@@ -24,13 +30,15 @@ type options struct {
 func parseOptions(args []string) (*options, error) {
 	o := new(options)
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	quick := flags.Bool("quick", false, "a first look, in under a minute: one short round")
+	quick := flags.Bool("quick", false, "a first look, in under a minute: one short round, no scenarios")
 	only := flags.String("only", "", "peers, with commas between them, besides "+reference+": "+names(peers, func(p *peer) string { return p.name }))
 	chosen := flags.String("shapes", "", "shapes, with commas between them: "+names(shapes, func(s *shape) string { return s.name }))
 	flags.IntVar(&o.rounds, "rounds", 5, "how often each peer is measured with each shape")
 	flags.IntVar(&o.connections, "connections", 32, "of clients to a peer")
-	flags.DurationVar(&o.duration, "duration", 1500*time.Millisecond, "of a measurement")
+	flags.DurationVar(&o.duration, "duration", 1200*time.Millisecond, "of a measurement")
 	flags.DurationVar(&o.latency, "latency", 0, "of the upstream, before each answer")
+	flags.IntVar(&o.rate, "rate", 800, "requests a second when latencies are measured; 0 does without")
+	flags.BoolVar(&o.scenarios, "scenarios", true, "renewal under load, requests that wait, the token manager")
 	flags.StringVar(&o.cpuProfile, "cpuprofile", "", "write CPU profiles of sfproxy and "+reference+" into this directory, shape by shape, instead of measuring")
 	flags.StringVar(&o.markdown, "markdown", "", "write the table to this file, too")
 	if err := flags.Parse(args); err != nil {
@@ -39,9 +47,10 @@ func parseOptions(args []string) (*options, error) {
 	if flags.NArg() > 0 {
 		return nil, fmt.Errorf("unknown argument %q (see -help)", flags.Arg(0))
 	}
-	o.warmUp = 300 * time.Millisecond
+	o.warmUp, o.rateRounds, o.rateTime, o.starts, o.build = 300*time.Millisecond, 3, 3*time.Second, 5, true
 	if *quick {
-		o.rounds, o.duration, o.warmUp = 1, 400*time.Millisecond, 200*time.Millisecond
+		o.rounds, o.duration, o.warmUp = 1, 300*time.Millisecond, 150*time.Millisecond
+		o.rateRounds, o.rateTime, o.starts, o.scenarios, o.build = 1, time.Second, 1, false, false
 	}
 	var err error
 	if o.peers, err = choosePeers(*only); err != nil {
@@ -59,6 +68,8 @@ func (o *options) validate() error {
 		return fmt.Errorf("-rounds %d: at least one", o.rounds)
 	case o.connections < 1 || o.connections > 4000:
 		return fmt.Errorf("-connections %d: 1 to 4000", o.connections)
+	case o.rate < 0 || o.rate > 20_000:
+		return fmt.Errorf("-rate %d: 0 to 20000", o.rate)
 	case o.duration < 100*time.Millisecond:
 		return fmt.Errorf("-duration %v: at least 100ms", o.duration)
 	case o.cpuProfile != "":

@@ -31,8 +31,9 @@ func (l *load) runAtRate(ctx context.Context) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.Latencies = p.latencies[skipped:]
 	r.Requests = float64(len(p.latencies))
+	r.Latencies = p.latencies[skipped:]
+	r.Started = p.start.Add(time.Duration(skipped) * p.interval)
 	return r, nil
 }
 
@@ -40,6 +41,7 @@ func (l *load) runAtRate(ctx context.Context) (*result, error) {
 type pace struct {
 	load      *load
 	interval  time.Duration
+	start     time.Time // of the first request
 	idle      chan *worker
 	latencies []time.Duration // each written by the one request that it is of
 }
@@ -49,9 +51,9 @@ func (p *pace) run(ctx context.Context) error {
 	defer runtime.UnlockOSThread()
 	var pending sync.WaitGroup
 	defer pending.Wait()
-	start := time.Now().Add(p.interval)
+	p.start = time.Now().Add(p.interval)
 	for i := range p.latencies {
-		intended := start.Add(time.Duration(i) * p.interval)
+		intended := p.start.Add(time.Duration(i) * p.interval)
 		sleepUntil(intended)
 		var w *worker
 		select {

@@ -21,6 +21,9 @@ type site struct {
 	cache    string // of what was built, kept between runs
 	upstream string // its host:port, the host being localhost
 	profiles bool   // sfproxy serves its profiles
+	build    bool   // peers that are not built yet; else they are left out
+	// tokenTTL is how long sfproxy takes a token for good; 0 for its default.
+	tokenTTL time.Duration
 }
 
 func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
@@ -44,7 +47,7 @@ var errAbsent = errors.New("left out")
 const reference = "bare"
 
 // peers are in the order of the table.
-var peers = []*peer{sfproxy, bare, stock, nginx, haproxy, caddy}
+var peers = []*peer{sfproxy, bare, stock, nginx, stockNginx, haproxy, caddy}
 
 // runningPeer is a peer that serves.
 type runningPeer struct {
@@ -103,7 +106,8 @@ func (r *runningPeer) waitForAnswer(ctx context.Context) error {
 			return fmt.Errorf("%s has ended", r.name)
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(500 * time.Microsecond):
+		default:
+			sleepUntil(time.Now().Add(200 * time.Microsecond))
 		}
 		if time.Now().After(limit) {
 			return fmt.Errorf("%s does not answer: %w", r.name, err)
@@ -143,6 +147,9 @@ func built(ctx context.Context, s *site, name, pkg string) (string, error) {
 	path := filepath.Join(dir, name)
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
+	}
+	if !s.build {
+		return "", fmt.Errorf("%w: not built yet, which a run without -quick does", errAbsent)
 	}
 	cmd := exec.CommandContext(ctx, "go", "install", "-trimpath", "-ldflags=-s -w", pkg)
 	cmd.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=")

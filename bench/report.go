@@ -29,21 +29,31 @@ type report struct {
 	cpu         figures // µs a request
 	throughput  figures // requests a second
 	allocations figures // objects a request
+	added       figures // µs, by quantile instead of shape
+	cpuAtRate   figures // µs a request at the rate of the latencies; no shape
+
+	renewal *renewalReport     // nil if it was not measured
+	waiting map[string]float64 // peer → bytes a waiting request
+	micro   map[string]float64 // see lowest
 }
 
 // peerReport is what a peer is and what was measured of it once.
 type peerReport struct {
 	*runningPeer
-	size       int64 // bytes of the program
-	peakMemory int64 // bytes resident
+	size       int64     // bytes of the program
+	peakMemory int64     // bytes resident
+	starts     []float64 // ms from each start to the first answer
 }
 
 func newReport(o *options) *report {
-	return &report{options: o, date: time.Now(), cpu: figures{}, throughput: figures{}, allocations: figures{}}
+	return &report{options: o, date: time.Now(), cpu: figures{}, throughput: figures{}, allocations: figures{},
+		added: figures{}, cpuAtRate: figures{}}
 }
 
-func (r *report) add(p *runningPeer) {
-	added := &peerReport{runningPeer: p}
+// add takes a peer; starts are how long it took from each start to the first
+// answer, in ms.
+func (r *report) add(p *runningPeer, starts []float64) {
+	added := &peerReport{runningPeer: p, starts: starts}
 	if info, err := os.Stat(p.program); err == nil {
 		added.size = info.Size()
 	}
@@ -133,7 +143,11 @@ func (r *report) markdown() []byte {
 	r.table(&b, "CPU a request, µs", func(c cell) string { return spreadOf(r.cpu[c]).with("%.0f") })
 	r.table(&b, "Requests a second, all on the same "+fmt.Sprint(runtime.NumCPU())+" cores", func(c cell) string { return spreadOf(r.throughput[c]).with("%.0f") })
 	r.table(&b, "Allocations a request (of the Go programs)", func(c cell) string { return spreadOf(r.allocations[c]).with("%.0f") })
+	r.latencyTable(&b)
 	r.peerTable(&b)
+	r.scenarioLines(&b)
+	r.targetTable(&b)
+	fmt.Fprintln(&b)
 	for _, note := range r.notes {
 		fmt.Fprintf(&b, "- %s\n", note)
 	}
@@ -156,13 +170,31 @@ func (r *report) table(w io.Writer, title string, text func(cell) string) {
 	}
 }
 
+// latencyTable writes what peers add to the latency of a record.
+func (r *report) latencyTable(w io.Writer) {
+	if len(r.added) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n**At %d requests a second of a record: latency on top of the upstream's own, µs (%d rounds of %v), and CPU**\n\n| |", r.options.rate, r.options.rateRounds, r.options.rateTime)
+	for _, q := range quantiles {
+		fmt.Fprintf(w, " %s |", q.name)
+	}
+	fmt.Fprintf(w, " CPU, to bare |\n| --- |%s --- |\n", strings.Repeat(" --- |", len(quantiles)))
+	for _, p := range r.peers {
+		fmt.Fprintf(w, "| %s |", p.what)
+		for _, q := range quantiles {
+			fmt.Fprintf(w, " %s |", spreadOf(r.added[cell{q.name, p.name}]).with("%.0f"))
+		}
+		fmt.Fprintf(w, " %s |\n", spreadOf(r.cpuAtRate.ratios(cell{"", p.name})).with("%.2f"))
+	}
+}
+
 // peerTable writes what was measured of each peer once.
 func (r *report) peerTable(w io.Writer) {
-	fmt.Fprint(w, "\n**The programs**\n\n| | version | binary, MB | peak memory, MB |\n| --- | --- | --- | --- |\n")
+	fmt.Fprint(w, "\n**The programs**\n\n| | version | start to first answer, ms | binary, MB | peak memory, MB |\n| --- | --- | --- | --- | --- |\n")
 	for _, p := range r.peers {
-		fmt.Fprintf(w, "| %s | %s | %.1f | %.0f |\n", p.what, cmp.Or(p.version, "–"), float64(p.size)/1e6, float64(p.peakMemory)/1e6)
+		fmt.Fprintf(w, "| %s | %s | %s | %.1f | %.0f |\n", p.what, cmp.Or(p.version, "–"), spreadOf(p.starts).with("%.0f"), float64(p.size)/1e6, float64(p.peakMemory)/1e6)
 	}
-	fmt.Fprintln(w)
 }
 
 // processor names the CPU's model.

@@ -34,7 +34,7 @@ func TestRatiosAreOfARound(t *testing.T) {
 	o := &options{shapes: shapes[:1], rounds: 4}
 	r := newReport(o)
 	for _, name := range []string{reference, "nginx"} {
-		r.add(&runningPeer{peer: &peer{name: name, what: "the " + name}})
+		r.add(&runningPeer{peer: &peer{name: name, what: "the " + name}}, nil)
 	}
 	for round, cpu := range []time.Duration{100, 300, 100, 100} {
 		r.closed(cell{"record", reference}, round, &result{Requests: 10, CPU: cpu * time.Millisecond, Elapsed: time.Second})

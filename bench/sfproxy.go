@@ -49,6 +49,9 @@ func sfproxyCommand(s *site, program, address string) (*exec.Cmd, string, error)
 		"PROXY_CLIENT_0_NAME=bench",
 		"PROXY_CLIENT_0_API_KEY="+clientKey,
 	)
+	if s.tokenTTL > 0 {
+		cmd.Env = append(cmd.Env, "SF_TOKEN_TTL="+s.tokenTTL.String())
+	}
 	if s.profiles {
 		cmd.Env = append(cmd.Env, "PROXY_PPROF=true")
 	}

@@ -76,7 +76,7 @@ func serveUpstream(ctx context.Context, args []string) error {
 // serve answers a connection's requests until it ends.
 func (u *upstream) serve(conn net.Conn) {
 	defer conn.Close()
-	r := bufio.NewReaderSize(conn, 64<<10)
+	r := bufio.NewReaderSize(conn, 16<<10)
 	for {
 		if err := u.answer(conn, r); err != nil {
 			return

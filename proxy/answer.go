@@ -46,7 +46,9 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case ex.body != nil && ex.body.broken.Load():
 		p.refuseBody(w, ex.inbound, ex.body)
 	default:
-		writeFault(w, ex.inbound, faultOf(err))
+		f := faultOf(err)
+		ex.seen.Failure = f.code
+		writeFault(w, ex.inbound, f)
 	}
 }
 
@@ -131,7 +133,6 @@ func instanceFault(err error) fault {
 // writeFault writes f in the dialect of the API that the client speaks.
 func writeFault(w http.ResponseWriter, r *http.Request, f fault) {
 	ex := exchangeOf(r.Context())
-	ex.seen.Code = f.code
 	status, contentType, body := f.status, "", []byte(nil)
 	switch {
 	case within(ex.path, "/services/Soap"):

@@ -27,11 +27,11 @@ type ClientObserver interface {
 
 // Observation is what one request has done. None of it is the client's own text.
 type Observation struct {
-	Family Family
-	Source Source
-	Status int    // of the answer; 0 if there was none
-	Whole  bool   // the answer did not break off
-	Code   string // of the proxy's own error, as in X-SFProxy-Error; else ""
+	Family  Family
+	Source  Source
+	Status  int    // of the answer; 0 if there was none
+	Whole   bool   // the answer did not break off
+	Failure string // the code that the proxy answered with where Salesforce gave no answer, one of few; else ""
 
 	Forwarded bool          // a token was asked for; what follows is 0 otherwise
 	Duration  time.Duration // from the head of the request to the end of the answer

@@ -34,7 +34,7 @@ func newMetrics(t *testing.T) *telemetry.Metrics {
 	m.APIVersionRaised("billing")
 	m.Denied("billing", "read_only")
 	m.Limited("requests")
-	m.Client("billing").Done(&proxy.Observation{Status: 503, Whole: true, Forwarded: true, Upstream: time.Second, Code: "PROXY_UNAUTHORIZED"})
+	m.Client("billing").Done(&proxy.Observation{Status: 503, Whole: true, Forwarded: true, Upstream: time.Second, Failure: "PROXY_INSTANCE_TIMEOUT"})
 	token := &auth.Token{IssuedAt: time.Unix(1_800_000_000, 0), ExpiresAt: time.Unix(1_800_007_200, 0)}
 	m.FollowTokens(func() auth.Outcome { return auth.Outcome{Token: token, GrantsLeft: 58} }, func() int { return 3 })
 	m.FollowQueue(quota.NewQueue(20))

@@ -17,7 +17,7 @@ type traffic struct {
 	received  *prometheus.CounterVec
 	sent      *prometheus.CounterVec
 	calls     *prometheus.CounterVec
-	errors    *prometheus.CounterVec
+	failures  *prometheus.CounterVec
 	duration  *prometheus.HistogramVec
 	upstream  *prometheus.HistogramVec
 	tokenWait prometheus.Histogram
@@ -43,7 +43,7 @@ func newTraffic(registry *prometheus.Registry) *traffic {
 		sent:     counter("response_body_bytes_total", "Bytes that were sent of the bodies of answers.", "client"),
 		calls: counter("api_calls_total", "Requests that Salesforce has answered and counts against the API limit of the org: "+
 			"those whose answer tells of the limit, and all to SOAP and Bulk APIs.", "client"),
-		errors: counter("errors_total", "Errors that the proxy itself answered with, by their code, which is in X-SFProxy-Error too.", "code"),
+		failures: counter("failures_total", "Requests that got no answer from Salesforce, by the code that the proxy answered with, as in X-SFProxy-Error.", "code"),
 		duration: histogram("request_duration_seconds", "Time from the head of a request to the end of its answer, "+
 			"of requests that were forwarded or for which there was no token.", answerBuckets, "family"),
 		upstream: histogram("upstream_duration_seconds", "Time from the sending of a request to Salesforce to the head of the answer, "+
@@ -59,7 +59,7 @@ func newTraffic(registry *prometheus.Registry) *traffic {
 	}
 	inFlight := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: "requests_in_flight",
 		Help: "Requests that have come in and whose answer has not ended."}, func() float64 { return float64(t.inFlight.Load()) })
-	registry.MustRegister(t.requests, t.received, t.sent, t.calls, t.errors, t.duration, t.upstream, t.tokenWait, refusals, inFlight)
+	registry.MustRegister(t.requests, t.received, t.sent, t.calls, t.failures, t.duration, t.upstream, t.tokenWait, refusals, inFlight)
 	return t
 }
 
@@ -99,8 +99,8 @@ func (c *clientTraffic) Done(o *proxy.Observation) {
 	if o.Sent > 0 {
 		c.sent.Add(float64(o.Sent))
 	}
-	if o.Code != "" {
-		c.errors.WithLabelValues(o.Code).Inc()
+	if o.Failure != "" {
+		c.failures.WithLabelValues(o.Failure).Inc()
 	}
 	if !o.Forwarded {
 		return

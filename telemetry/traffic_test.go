@@ -51,14 +51,14 @@ func TestRequestsAreCounted(t *testing.T) {
 		{Family: proxy.FamilyQuery, Status: 401, Whole: true, Forwarded: true, Upstream: 3 * time.Second, Duration: 3 * time.Second, Refused: proxy.RefusalRepeated},
 		{Family: proxy.FamilyBulk, Status: 200, Source: proxy.FromClient, Forwarded: true},
 		{Family: proxy.FamilySOAP, Status: 304, Whole: true, Counted: true, Forwarded: true, Upstream: time.Second},
-		{Family: proxy.FamilySObjects, Status: 503, Whole: true, Source: proxy.FromProxy, Forwarded: true, TokenWait: time.Second, Code: "PROXY_GRANT_UNAVAILABLE"},
+		{Family: proxy.FamilySObjects, Status: 503, Whole: true, Source: proxy.FromProxy, Forwarded: true, TokenWait: time.Second, Failure: "PROXY_GRANT_UNAVAILABLE"},
 	} {
 		m.Arrived()
 		billing.Done(o)
 	}
 	m.Arrived()
 	m.Arrived()
-	nobody.Done(&proxy.Observation{Status: 401, Whole: true, Source: proxy.FromProxy, Code: "PROXY_UNAUTHORIZED"})
+	nobody.Done(&proxy.Observation{Status: 401, Whole: true, Source: proxy.FromProxy})
 	wantLines(t, page(t, m),
 		`sfproxy_requests_total{client="billing",family="query",source="salesforce",status="2xx"} 1`,
 		`sfproxy_requests_total{client="billing",family="query",source="salesforce",status="4xx"} 1`,
@@ -73,8 +73,7 @@ func TestRequestsAreCounted(t *testing.T) {
 		`sfproxy_api_calls_total{client=""} 0`,
 		`sfproxy_org_api_calls_used 19`,
 		`sfproxy_org_api_calls_limit 15000`,
-		`sfproxy_errors_total{code="PROXY_GRANT_UNAVAILABLE"} 1`,
-		`sfproxy_errors_total{code="PROXY_UNAUTHORIZED"} 1`,
+		`sfproxy_failures_total{code="PROXY_GRANT_UNAVAILABLE"} 1`,
 		`sfproxy_token_refusals_total{result="repeated"} 1`,
 		`sfproxy_token_refusals_total{result="cured"} 0`,
 		`sfproxy_request_duration_seconds_bucket{family="query",le="0.05"} 1`,

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -155,6 +156,38 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 	if got != want {
 		t.Errorf("the table of %s is out of date (go test ./telemetry -update writes it); it should be\n%s", path, want)
+	}
+}
+
+// TestDeployNamesMetrics compares the metrics that alerts and dashboard ask for
+// with those there are.
+func TestDeployNamesMetrics(t *testing.T) {
+	families, err := newMetrics(t).Gatherer().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, family := range families {
+		name := family.GetName()
+		known[name] = true
+		if family.GetType() == dto.MetricType_HISTOGRAM {
+			known[name+"_bucket"], known[name+"_sum"], known[name+"_count"] = true, true, true
+		}
+	}
+	for _, path := range []string{"../deploy/alerts.yaml", "../deploy/dashboard.json"} {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := regexp.MustCompile(`\bsfproxy_\w+`).FindAllString(string(content), -1)
+		if len(names) == 0 {
+			t.Errorf("%s names no metric", path)
+		}
+		for _, name := range names {
+			if !known[name] {
+				t.Errorf("%s asks for %s, which is no metric", path, name)
+			}
+		}
 	}
 }
 

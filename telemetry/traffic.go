@@ -91,7 +91,14 @@ type clientTraffic struct {
 
 // Done implements [proxy.ClientObserver].
 func (c *clientTraffic) Done(o *proxy.Observation) {
-	c.inFlight.Add(-1)
+	c.countRequest(o)
+	if o.Forwarded {
+		c.countForwarded(o)
+	}
+	c.inFlight.Add(-1) // once the rest is counted
+}
+
+func (c *clientTraffic) countRequest(o *proxy.Observation) {
 	c.request(o.Family, o.Source, statusOf(o)).Inc()
 	if o.Received > 0 {
 		c.received.Add(float64(o.Received))
@@ -102,9 +109,9 @@ func (c *clientTraffic) Done(o *proxy.Observation) {
 	if o.Failure != "" {
 		c.failures.WithLabelValues(o.Failure).Inc()
 	}
-	if !o.Forwarded {
-		return
-	}
+}
+
+func (c *clientTraffic) countForwarded(o *proxy.Observation) {
 	observer(&c.durations[o.Family], c.duration, o.Family).Observe(o.Duration.Seconds())
 	c.tokenWait.Observe(o.TokenWait.Seconds())
 	if o.Upstream > 0 {

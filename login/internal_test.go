@@ -66,7 +66,7 @@ func TestEndedSessionsAreForgottenOnceExpired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := testSessions()
 		for range 100 {
-			if err := s.end(s.issue(testOrg, "etl", Fingerprint{})); err != nil {
+			if _, err := s.end(s.issue(testOrg, "etl", Fingerprint{})); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -36,6 +36,9 @@ type Config struct {
 	MinAPIVersion string
 	// AllowPlain lets passwords come over plain HTTP from beyond loopback.
 	AllowPlain bool
+	// OnAttempt is called for each login and for each logout that ends a session.
+	// Default: not.
+	OnAttempt func(Attempt)
 	// Logger gets a line a login, with the X-Request-Id that the answer's header
 	// has by then. Default: none.
 	Logger *slog.Logger

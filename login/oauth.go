@@ -31,7 +31,9 @@ func (l *Logins) ServeOAuth(w http.ResponseWriter, r *http.Request, public strin
 	}
 	if r.URL.Path == RevokePath {
 		// RFC 7009 section 2.2: a token that is none of ours is as good as revoked.
-		_ = l.sessions.end(r.Form.Get("token"))
+		if ended, err := l.sessions.end(r.Form.Get("token")); err == nil {
+			l.tell(w, r, Attempt{Logout: true, How: "revoke", Client: ended.client, Outcome: OK})
+		}
 		w.WriteHeader(http.StatusOK)
 		return
 	}
@@ -41,13 +43,13 @@ func (l *Logins) ServeOAuth(w http.ResponseWriter, r *http.Request, public strin
 	}
 	switch r.Form.Get("grant_type") {
 	case "password":
-		l.oauthLogin(w, r, public, func() (*Account, error) {
+		l.oauthLogin(w, r, public, r.Form.Get("username"), func() (*Account, error) {
 			key, secret := clientCredentials(r)
 			return byConsumer(l.accounts(), r.Form.Get("username"), r.Form.Get("password"), key, secret)
 		})
 	case "client_credentials":
-		l.oauthLogin(w, r, public, func() (*Account, error) {
-			name, key := clientCredentials(r)
+		name, key := clientCredentials(r)
+		l.oauthLogin(w, r, public, name, func() (*Account, error) {
 			return byAPIKey(l.accounts(), name, key)
 		})
 	default:
@@ -71,16 +73,15 @@ func clientCredentials(r *http.Request) (id, secret string) {
 	return id, secret
 }
 
-func (l *Logins) oauthLogin(w http.ResponseWriter, r *http.Request, public string, check func() (*Account, error)) {
-	grant := r.Form.Get("grant_type")
-	account, err := l.authenticate(w, r, grant, check)
+func (l *Logins) oauthLogin(w http.ResponseWriter, r *http.Request, public, name string, check func() (*Account, error)) {
+	attempt := Attempt{How: r.Form.Get("grant_type")}
+	account, err := l.authenticate(w, r, &attempt, name, check)
 	if err != nil {
-		refuseGrant(w, grant, err)
+		refuseGrant(w, attempt.How, err)
 		return
 	}
-	who, err := l.users.get(r.Context(), account.Subject, "60.0")
+	who, err := l.userOf(w, r, &attempt, account, "60.0")
 	if err != nil {
-		l.loggerOf(w).Warn("login failed: Salesforce does not tell about the user", "client", account.Client, "error", err)
 		writeOAuthError(w, http.StatusServiceUnavailable, "temporarily_unavailable", unavailable(err))
 		return
 	}
@@ -131,27 +132,48 @@ func (e *throttledError) Error() string {
 
 var errPlain = errors.New("a password may not come over plain HTTP from another machine: use https, or set PROXY_ALLOW_PLAIN_LOGIN=true where the network is trusted")
 
-// authenticate runs check for a request that may log in, and logs the outcome.
-// It does not log the username: people type passwords there.
-func (l *Logins) authenticate(w http.ResponseWriter, r *http.Request, how string, check func() (*Account, error)) (*Account, error) {
+// authenticate runs check for a request that may log in by a name, and tells of
+// a refusal. It does not log the name: people type passwords there.
+func (l *Logins) authenticate(w http.ResponseWriter, r *http.Request, attempt *Attempt, name string, check func() (*Account, error)) (*Account, error) {
 	address := addressOf(r)
-	logger := l.loggerOf(w).With("address", address, "how", how)
+	attempt.Username = known(l.accounts(), name)
+	account, err := l.check(r, address, check)
+	if err != nil {
+		l.loggerOf(w).Warn("login refused", "address", address, "how", attempt.How, "reason", err)
+		attempt.Outcome, attempt.Reason = Refused, err
+		l.tell(w, r, *attempt)
+		return nil, err
+	}
+	l.loggerOf(w).Info("login", "address", address, "how", attempt.How, "client", account.Client)
+	return account, nil
+}
+
+// check runs check unless the request may not log in at all.
+func (l *Logins) check(r *http.Request, address string, check func() (*Account, error)) (*Account, error) {
 	if r.TLS == nil && !l.cfg.AllowPlain && !fromLoopback(r) {
-		logger.Warn("login refused", "reason", errPlain)
 		return nil, errPlain
 	}
 	if wait := l.throttle.wait(address); wait > 0 {
-		logger.Warn("login refused", "reason", "too many failures")
 		return nil, &throttledError{wait}
 	}
 	account, err := check()
 	if err != nil {
 		l.throttle.failed(address)
-		logger.Warn("login refused", "reason", err)
-		return nil, err
 	}
-	logger.Info("login", "client", account.Client)
-	return account, nil
+	return account, err
+}
+
+// userOf returns the user behind the account of a client that may log in, and
+// tells of what has become of the login.
+func (l *Logins) userOf(w http.ResponseWriter, r *http.Request, attempt *Attempt, account *Account, version string) (*user, error) {
+	who, err := l.users.get(r.Context(), account.Subject, version)
+	attempt.Client, attempt.Subject, attempt.Outcome, attempt.Reason = account.Client, account.Subject, OK, err
+	if err != nil {
+		l.loggerOf(w).Warn("login failed: Salesforce does not tell about the user", "client", account.Client, "error", err)
+		attempt.Outcome = Failed
+	}
+	l.tell(w, r, *attempt)
+	return who, err
 }
 
 // loggerOf returns the logger for one answer. Whoever calls ServeSOAP or

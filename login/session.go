@@ -98,11 +98,12 @@ func (s *sessions) open(text string) (session, error) {
 	return opened, nil
 }
 
-// end makes a session invalid. It is remembered until it would have expired.
-func (s *sessions) end(text string) error {
+// end makes a session invalid and returns it. It is remembered until it would
+// have expired.
+func (s *sessions) end(text string) (session, error) {
 	opened, err := s.open(text)
 	if err != nil {
-		return err
+		return session{}, err
 	}
 	now := time.Now()
 	s.mu.Lock()
@@ -113,7 +114,7 @@ func (s *sessions) end(text string) error {
 		}
 	}
 	s.ended[opened.mac] = opened.expires
-	return nil
+	return opened, nil
 }
 
 func (s *sessions) isEnded(mac [macSize]byte) bool {

@@ -145,7 +145,7 @@ func (l *Logins) ServeSOAP(w http.ResponseWriter, r *http.Request, public string
 		return
 	}
 	if e.Body.Logout != nil { // at every SOAP API
-		l.soapLogout(w, at, e)
+		l.soapLogout(w, r, at, e)
 		return
 	}
 	if pathErr != nil {
@@ -163,16 +163,16 @@ func (l *Logins) ServeSOAP(w http.ResponseWriter, r *http.Request, public string
 }
 
 func (l *Logins) soapLogin(w http.ResponseWriter, r *http.Request, at endpoint, public string, c *credentials) {
-	account, err := l.authenticate(w, r, "soap", func() (*Account, error) {
+	attempt := Attempt{How: "soap"}
+	account, err := l.authenticate(w, r, &attempt, c.Username, func() (*Account, error) {
 		return byPassword(l.accounts(), c.Username, c.Password)
 	})
 	if err != nil {
 		writeFault(w, at, loginFault(w, err))
 		return
 	}
-	who, err := l.users.get(r.Context(), account.Subject, at.version)
+	who, err := l.userOf(w, r, &attempt, account, at.version)
 	if err != nil {
-		l.loggerOf(w).Warn("login failed: Salesforce does not tell about the user", "client", account.Client, "error", err)
 		writeFault(w, at, soapFault{"SERVER_UNAVAILABLE", unavailable(err), "UnexpectedErrorFault"})
 		return
 	}
@@ -187,12 +187,20 @@ func (l *Logins) soapLogin(w http.ResponseWriter, r *http.Request, at endpoint, 
 	writeEnvelope(w, http.StatusOK, at.namespace(), "", b.Bytes())
 }
 
-func (l *Logins) soapLogout(w http.ResponseWriter, at endpoint, e *envelope) {
+func (l *Logins) soapLogout(w http.ResponseWriter, r *http.Request, at endpoint, e *envelope) {
 	header := e.Header.Session
-	// An API key in the session's place cannot be logged out, and need not be.
-	if header == nil || strings.Contains(header.SessionID, "!") && l.sessions.end(strings.TrimSpace(header.SessionID)) != nil {
+	if header == nil {
 		writeFault(w, at, invalidSession)
 		return
+	}
+	// An API key in the session's place cannot be logged out, and need not be.
+	if strings.Contains(header.SessionID, "!") {
+		ended, err := l.sessions.end(strings.TrimSpace(header.SessionID))
+		if err != nil {
+			writeFault(w, at, invalidSession)
+			return
+		}
+		l.tell(w, r, Attempt{Logout: true, How: "soap", Client: ended.client, Outcome: OK})
 	}
 	namespace := at.namespace()
 	if space := e.Body.Logout.XMLName.Space; salesforceNamespace.MatchString(space) {

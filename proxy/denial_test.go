@@ -37,6 +37,7 @@ func TestEveryRefusalIsTold(t *testing.T) {
 		{open, "G_T", limitsPath, "", "bad_target", "PROXY_BAD_TARGET", ""},
 		{open, "POST", "/services/oauth2/token", "", "login_off", "PROXY_LOGIN_OFF", ""},
 		{open, "POST", "/services/Soap/u/60.0", "", "bad_envelope", "PROXY_BAD_ENVELOPE", ""},
+		{open, "GET", "/services/data/" + strings.Repeat("x", 17<<10), "", "uri_too_long", "PROXY_URI_TOO_LONG", ""},
 		{open, "PUT", "/services/Soap/u/60.0", "", "method_not_allowed", "PROXY_METHOD_NOT_ALLOWED", ""},
 		{open, "GET", "/secur/frontdoor.jsp", "", "path_never_allowed", "PROXY_PATH_NEVER_ALLOWED", ""},
 		{open, "GET", "/services/data/%2e%2e/id", "", "ambiguous_path", "PROXY_AMBIGUOUS_PATH", ""},

@@ -111,12 +111,11 @@ func tooMany(limit int, what string) *fault {
 
 // refuseOver answers a request that goes over a limit.
 func (p *Proxy) refuseOver(w http.ResponseWriter, r *http.Request, limit string, over *fault) {
-	ex := exchangeOf(r.Context())
-	ex.failure, ex.over = errors.New(over.message), limit
+	exchangeOf(r.Context()).over = limit
 	if p.cfg.OnLimited != nil {
 		p.cfg.OnLimited(limit)
 	}
-	writeFault(w, r, *over)
+	p.refuseWith(w, r, *over, errors.New(over.message))
 }
 
 // warnTooMany says, once a minute, that requests find no room.

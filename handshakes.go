@@ -54,7 +54,7 @@ func (h *handshakes) serverSettings() *tls.Config {
 
 // take takes over what has changed in the files. What cannot be used, such as a
 // certificate whose key is still to come, leaves the settings as they were.
-func (h *handshakes) take(cfg config.Proxy, logger *slog.Logger) telemetry.ReloadResult {
+func (h *handshakes) take(cfg config.Proxy, audit audit, logger *slog.Logger) telemetry.ReloadResult {
 	if h == nil {
 		return telemetry.ReloadUnchanged
 	}
@@ -66,10 +66,12 @@ func (h *handshakes) take(cfg config.Proxy, logger *slog.Logger) telemetry.Reloa
 	settings, err := listenerTLS(cfg)
 	if err != nil {
 		logger.Warn("the listener's certificate as it is now is not used; the old one stays", "error", err)
+		audit.certificateChanged("", err)
 		return telemetry.ReloadRefused
 	}
 	h.current.Store(settings)
 	leaf := settings.Certificates[0].Leaf
+	audit.certificateChanged(leaf.SerialNumber.Text(16), nil)
 	logger.Info("the listener's certificate was read again and is in use", "serial", leaf.SerialNumber.Text(16), "expires", leaf.NotAfter.UTC().Format(time.RFC3339))
 	return telemetry.ReloadApplied
 }

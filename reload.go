@@ -42,6 +42,7 @@ type reloader struct {
 	cfg        *config.Config // what is in use
 	logger     *slog.Logger
 	metrics    *telemetry.Metrics
+	audit      audit
 	org        *auth.Org
 	manager    *auth.Manager
 	proxy      *proxy.Proxy
@@ -93,6 +94,7 @@ func (r *reloader) run(ctx context.Context, hangup <-chan os.Signal) {
 			}
 			why = onChange
 		case <-hangup:
+			r.audit.Reopen()
 			r.reload(ctx, onDemand)
 		case <-retry.C:
 			if r.rotation.due() {
@@ -140,7 +142,7 @@ func (r *reloader) reload(ctx context.Context, why cause) {
 			r.logger.Warn(warning)
 		}
 	}
-	results := []telemetry.ReloadResult{r.takeKeys(ctx, cfg, why), r.takeClients(cfg), r.handshakes.take(cfg.Proxy, r.logger)}
+	results := []telemetry.ReloadResult{r.takeKeys(ctx, cfg, why), r.takeClients(cfg), r.handshakes.take(cfg.Proxy, r.audit, r.logger)}
 	r.cfg = cfg
 	switch {
 	case slices.Contains(results, telemetry.ReloadRefused):
@@ -186,6 +188,7 @@ func (r *reloader) refuse(err error) {
 	}
 	for _, fault := range faults {
 		r.logger.Warn("the configuration as it is now is not used; all stays as it was", "error", fault)
+		r.audit.filesRefused(fault)
 	}
 }
 
@@ -201,6 +204,7 @@ func (r *reloader) takeKeys(ctx context.Context, cfg *config.Config, why cause) 
 	r.tried, r.unusable = text, err != nil || k.nextFault != nil || certificateErr != nil || oldPIN
 	if err != nil {
 		r.metrics.KeyChanged(telemetry.KeyUnreadable)
+		r.audit.keyChanged("unusable", nil, err)
 		r.logger.Warn("the private key as it is now is not used; the old key stays in use", "error", err)
 		return telemetry.ReloadRefused
 	}
@@ -219,6 +223,10 @@ func (r *reloader) takeKeys(ctx context.Context, cfg *config.Config, why cause) 
 // is asked at once about one that is new.
 func (r *reloader) useKeys(ctx context.Context, k keys) {
 	before := r.rotation.configured()
+	newNext := k.next != nil && (before.next == nil || !auth.SameKey(k.next, before.next))
+	if newNext || k.next == nil && before.next != nil || !auth.SameKey(k.first, before.first) {
+		r.audit.keysConfigured(k)
+	}
 	r.rotation.set(k) // first, since it is told what the org makes of them
 	r.org.SetKeys(k.first, k.nextSigner())
 	text := "the private keys were read again; the one in use is among them"
@@ -231,7 +239,7 @@ func (r *reloader) useKeys(ctx context.Context, k keys) {
 		attrs = append(attrs, "next_key", fingerprintOf(k.next))
 	}
 	r.logger.Info(text, attrs...)
-	if pending || k.next != nil && (before.next == nil || !auth.SameKey(k.next, before.next)) {
+	if pending || newNext {
 		r.renew(ctx)
 	}
 }
@@ -249,7 +257,9 @@ func (r *reloader) takeClients(cfg *config.Config) telemetry.ReloadResult {
 	}
 	clients, clientsErr := newClients(cfg.Clients)
 	accounts, accountsErr := newAccounts(cfg.Clients)
-	if err := errors.Join(clientsErr, accountsErr); err != nil {
+	err := errors.Join(clientsErr, accountsErr)
+	r.audit.clientsChanged(r.cfg.Clients, cfg.Clients, err)
+	if err != nil {
 		r.logger.Warn("the clients' credentials as they are now are not used; the old ones stay", "error", err)
 		return telemetry.ReloadRefused
 	}

@@ -79,6 +79,7 @@ func (k keys) nextSigner() crypto.Signer {
 type rotation struct {
 	logger  *slog.Logger
 	metrics *telemetry.Metrics
+	audit   audit
 	changed chan struct{} // receives a value after inUse has changed
 
 	mu      sync.Mutex // guards what follows
@@ -89,8 +90,8 @@ type rotation struct {
 	refused bool          // that the org refuses the first key has been said
 }
 
-func newRotation(k keys, metrics *telemetry.Metrics, logger *slog.Logger) *rotation {
-	r := &rotation{logger: logger, metrics: metrics, changed: make(chan struct{}, 1), keys: k, inUse: k.first}
+func newRotation(k keys, metrics *telemetry.Metrics, audit audit, logger *slog.Logger) *rotation {
+	r := &rotation{logger: logger, metrics: metrics, audit: audit, changed: make(chan struct{}, 1), keys: k, inUse: k.first}
 	r.noteFault(k)
 	return r
 }
@@ -99,6 +100,7 @@ func newRotation(k keys, metrics *telemetry.Metrics, logger *slog.Logger) *rotat
 func (r *rotation) noteFault(k keys) {
 	if k.warn(r.logger); k.nextFault != nil {
 		r.metrics.KeyChanged(telemetry.KeyUnreadable)
+		r.audit.keyChanged("unusable", nil, k.nextFault)
 	}
 }
 
@@ -172,6 +174,7 @@ func (r *rotation) note(event auth.KeyEvent) {
 	default: // one is waiting to be received
 	}
 	r.metrics.KeyChanged(telemetry.KeyAccepted)
+	r.audit.keyChanged("in_use", event.Key, nil)
 	fingerprint := slog.String("key", fingerprintOf(event.Key))
 	switch {
 	case auth.SameKey(event.Key, r.keys.first):
@@ -191,6 +194,7 @@ func (r *rotation) note(event auth.KeyEvent) {
 // held. Since a key is tried again and again, one warning has to do.
 func (r *rotation) noteRefusal(event auth.KeyEvent) {
 	r.metrics.KeyChanged(telemetry.KeyRefused)
+	r.audit.keyChanged("refused", event.Key, event.Refusal)
 	level := slog.LevelWarn
 	if r.refused {
 		level = slog.LevelDebug
@@ -204,8 +208,11 @@ func (r *rotation) noteRefusal(event auth.KeyEvent) {
 		"hint", hint+"; sfproxy tries the key again every minute for 15 minutes, then every 15 minutes")
 }
 
-// fingerprintOf names a key in logs.
+// fingerprintOf names a key in logs; "" for none.
 func fingerprintOf(signer crypto.Signer) string {
+	if signer == nil {
+		return ""
+	}
 	k := &key.Key{Signer: signer}
 	if k.Public() == nil {
 		return ""

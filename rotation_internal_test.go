@@ -22,7 +22,7 @@ func newTestKeys(t *testing.T) keys {
 // tried every minute while a certificate may be under way, then seldom, and each
 // further key is begun with anew.
 func TestRotationRetriesLessOften(t *testing.T) {
-	r := newRotation(newTestKeys(t), telemetry.NewMetrics("test"), slog.New(slog.DiscardHandler))
+	r := newRotation(newTestKeys(t), telemetry.NewMetrics("test"), audit{}, slog.New(slog.DiscardHandler))
 	tries := func() (n int) {
 		for range int(time.Hour / retryInterval) {
 			if r.due() {

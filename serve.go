@@ -43,7 +43,9 @@ func newServeCommand(environ []string) *cobra.Command {
 // server is the process while it serves.
 type server struct {
 	cfg     *config.Config
+	keys    keys // at start
 	logger  *slog.Logger
+	audit   audit
 	manager *auth.Manager
 	health  *telemetry.Health
 	proxy   *http.Server
@@ -68,6 +70,7 @@ func serve(ctx context.Context, cfg *config.Config, environ []string, logger *sl
 	if err != nil {
 		return err
 	}
+	defer s.audit.Close()
 	defer s.manager.Close()
 	return s.run(ctx, hangup, listening)
 }
@@ -87,25 +90,30 @@ func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*serv
 		return nil, err
 	}
 	metrics := telemetry.NewMetrics(version())
-	rotation := newRotation(keys, metrics, logger)
+	audit, err := newAudit(cfg.Log, metrics, logger)
+	if err != nil {
+		return nil, err
+	}
+	rotation := newRotation(keys, metrics, audit, logger)
 	transport.DialContext = metrics.CountDials(transport.DialContext)
 	transport.TLSClientConfig.VerifyConnection = metrics.CountHandshake
 	org, err := newOrg(cfg.Salesforce, keys, rotation.note, transport, logger)
 	if err != nil {
 		return nil, err
 	}
-	manager := auth.NewManager(metrics.CountGrants(org.Grant), logger)
-	logins, err := newLogins(cfg, keys.first, manager, transport, logger)
+	manager := auth.NewManager(metrics.CountGrants(audit.grants(org.Grant)), logger)
+	logins, err := newLogins(cfg, keys.first, manager, transport, metrics, audit, logger)
 	if err != nil {
 		manager.Close()
 		return nil, err
 	}
-	handler, err := newProxy(cfg, manager, logins, transport, metrics, logger)
+	handler, err := newProxy(cfg, manager, logins, transport, metrics, audit, logger)
 	if err != nil {
 		manager.Close()
 		return nil, err
 	}
-	s := &server{cfg: cfg, logger: logger, manager: manager, limited: metrics.Limited, proxy: newHTTPServer(handler, logger)}
+	s := &server{cfg: cfg, keys: keys, logger: logger, audit: audit, manager: manager, limited: metrics.Limited,
+		proxy: newHTTPServer(handler, logger)}
 	s.proxy.TLSConfig = handshakes.serverSettings()
 	s.health = &telemetry.Health{Outcome: func() auth.Outcome { return manager.Outcome(cfg.Salesforce.Username) }}
 	metrics.FollowTokens(s.health.Outcome, manager.Live)
@@ -117,7 +125,7 @@ func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*serv
 		s.admin = newHTTPServer(guardAdmin(admin, cfg.Proxy.AllowHosts), logger)
 	}
 	if environ != nil {
-		s.reload = &reloader{environ: environ, cfg: cfg, logger: logger, metrics: metrics, org: org, manager: manager,
+		s.reload = &reloader{environ: environ, cfg: cfg, logger: logger, metrics: metrics, audit: audit, org: org, manager: manager,
 			proxy: handler, logins: logins, rotation: rotation, handshakes: handshakes}
 	}
 	return s, nil
@@ -183,6 +191,7 @@ func (s *server) run(ctx context.Context, hangup <-chan os.Signal, listening fun
 	s.logger.Info("listening", "address", shownAddress(listener.Addr()), "tls", secure,
 		"login_url", s.cfg.Salesforce.LoginURL.String(), "subject", s.cfg.Salesforce.Username,
 		"clients", len(s.cfg.Clients), "version", version())
+	s.audit.started(s.cfg, s.keys, shownAddress(listener.Addr()))
 	if listening != nil {
 		listening(listener.Addr())
 	}
@@ -205,6 +214,7 @@ func (s *server) run(ctx context.Context, hangup <-chan os.Signal, listening fun
 	stopReloading()
 	s.manager.Close()
 	serving.Wait()
+	s.audit.stopped(err)
 	return err
 }
 

@@ -67,7 +67,7 @@ func newOrg(sf config.Salesforce, k keys, onKey func(auth.KeyEvent), transport h
 }
 
 // newLogins returns what answers logins, nil if no client has a password.
-func newLogins(cfg *config.Config, key crypto.Signer, tokens login.Tokens, transport http.RoundTripper, logger *slog.Logger) (*login.Logins, error) {
+func newLogins(cfg *config.Config, key crypto.Signer, tokens login.Tokens, transport http.RoundTripper, metrics *telemetry.Metrics, audit audit, logger *slog.Logger) (*login.Logins, error) {
 	if !slices.ContainsFunc(cfg.Clients, func(c config.Client) bool { return c.Username != "" }) {
 		return nil, nil
 	}
@@ -87,7 +87,13 @@ func newLogins(cfg *config.Config, key crypto.Signer, tokens login.Tokens, trans
 		Transport:     transport,
 		MinAPIVersion: cfg.Salesforce.MinAPIVersion,
 		AllowPlain:    cfg.Proxy.AllowPlainLogin,
-		Logger:        logger,
+		OnAttempt: func(a login.Attempt) {
+			if a.Outcome == login.Refused {
+				metrics.Denied("", "login")
+			}
+			audit.attempted(a)
+		},
+		Logger: logger,
 	})
 }
 
@@ -144,7 +150,7 @@ func newClients(configured []config.Client) ([]proxy.Client, error) {
 }
 
 // newProxy returns the main flow. logins may be nil.
-func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, transport http.RoundTripper, metrics *telemetry.Metrics, logger *slog.Logger) (*proxy.Proxy, error) {
+func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, transport http.RoundTripper, metrics *telemetry.Metrics, audit audit, logger *slog.Logger) (*proxy.Proxy, error) {
 	clients, err := newClients(cfg.Clients)
 	if err != nil {
 		return nil, err
@@ -179,14 +185,17 @@ func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, tra
 		ReplayBuffer:  cfg.Proxy.ReplayBuffer,
 		MinAPIVersion: cfg.Salesforce.MinAPIVersion,
 		OnRaised:      metrics.APIVersionRaised,
-		OnDenied:      func(d proxy.Denial) { metrics.Denied(d.Client, d.Rule) },
-		Observer:      metrics,
-		OnLimited:     metrics.Limited,
-		Reserve:       reserve,
-		Usage:         usage,
-		Queue:         queue,
-		QueueTimeout:  cfg.Salesforce.QueueTimeout,
-		Logger:        logger,
+		OnDenied: func(d proxy.Denial) {
+			metrics.Denied(d.Client, d.Rule)
+			audit.denied(d)
+		},
+		Observer:     metrics,
+		OnLimited:    metrics.Limited,
+		Reserve:      reserve,
+		Usage:        usage,
+		Queue:        queue,
+		QueueTimeout: cfg.Salesforce.QueueTimeout,
+		Logger:       logger,
 
 		MaxRequests: cfg.Proxy.MaxRequests, MaxRequestsPerClient: cfg.Proxy.MaxRequestsPerClient,
 	})

@@ -145,6 +145,8 @@ type Client struct {
 type Log struct {
 	Level  slog.Level `env:"LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error" example:"info"`
 	Format string     `env:"LOG_FORMAT" envDefault:"auto" help:"json, text, or auto: text on a terminal, else json" example:"json"`
+	// AuditFile names the file that audit lines are appended to; "" has them in the log.
+	AuditFile string `env:"LOG_AUDIT_FILE" shown:"the log" help:"file of the audit log: JSON lines about logins, denials, key and policy changes, see docs/audit.md" example:"/var/log/sfproxy/audit.log"`
 }
 
 // Parse returns the configuration in environ, which has the form of

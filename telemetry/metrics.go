@@ -47,6 +47,7 @@ type Metrics struct {
 	grants      *prometheus.CounterVec
 	denials     *prometheus.CounterVec
 	limited     *prometheus.CounterVec
+	auditLost   prometheus.Counter
 }
 
 // NewMetrics returns Metrics of a program of that version, all at zero.
@@ -72,6 +73,8 @@ func NewMetrics(version string) *Metrics {
 		Help: "Time that requests for an access token took, whatever came of them.", Buckets: grantBuckets})
 	m.denials = counter("denials_total", "Requests that the proxy refused, by the rule and the client, which is empty where it is not known.", "client", "rule")
 	m.limited = counter("limited_total", "Connections and requests that were refused or cut because they went over a limit, by the limit.", "limit")
+	m.auditLost = prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "audit_lines_lost_total",
+		Help: "Audit lines that could not be written to LOG_AUDIT_FILE."})
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "build_info",
 		Help: "Always 1; the label is the version of the program."}, []string{"version"})
 	build.WithLabelValues(version).Set(1)
@@ -87,7 +90,7 @@ func NewMetrics(version string) *Metrics {
 	for _, limit := range []string{"connections", "connections_per_address", "requests", "requests_per_client", "uri", "headers"} {
 		m.limited.WithLabelValues(limit)
 	}
-	m.registry.MustRegister(build, m.keyChanges, m.reloads, m.pending, m.certificate, m.raised, m.grants, m.grantTime, m.denials, m.limited,
+	m.registry.MustRegister(build, m.keyChanges, m.reloads, m.pending, m.certificate, m.raised, m.grants, m.grantTime, m.denials, m.limited, m.auditLost,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -145,6 +148,9 @@ func (m *Metrics) Denied(client, rule string) { m.denials.WithLabelValues(client
 // Limited counts a connection or a request that went over a limit. There are few
 // limits; docs/limits.md names them.
 func (m *Metrics) Limited(limit string) { m.limited.WithLabelValues(limit).Inc() }
+
+// AuditLost counts an audit line that could not be written.
+func (m *Metrics) AuditLost() { m.auditLost.Inc() }
 
 // CountGrants returns grant with its results counted.
 func (m *Metrics) CountGrants(grant auth.GrantFunc) auth.GrantFunc {

@@ -148,6 +148,9 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
+// NetConn returns the connection itself, as [tls.Conn.NetConn] does.
+func (c *connection) NetConn() net.Conn { return c.Conn }
+
 // CloseWrite is for net/http's server, which so lets a client read an answer to
 // a request that it is still sending.
 func (c *connection) CloseWrite() error { return closeWrite(c.Conn) }

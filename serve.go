@@ -52,6 +52,7 @@ type server struct {
 	admin   *http.Server // nil for none
 	reload  *reloader    // nil for none
 	limited func(limit string)
+	paced   func(net.Listener) net.Listener // for the proxy
 }
 
 // serve runs the proxy until ctx ends, then lets the requests in flight finish.
@@ -113,7 +114,8 @@ func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*serv
 		return nil, err
 	}
 	s := &server{cfg: cfg, keys: keys, logger: logger, audit: audit, manager: manager, limited: metrics.Limited,
-		proxy: newHTTPServer(handler, logger)}
+		proxy: newHTTPServer(handler, logger), paced: handler.Listener}
+	s.proxy.ConnContext = handler.ConnContext
 	s.proxy.TLSConfig = handshakes.serverSettings()
 	s.health = &telemetry.Health{Outcome: func() auth.Outcome { return manager.Outcome(cfg.Salesforce.Username) }}
 	metrics.FollowTokens(s.health.Outcome, manager.Live)
@@ -181,12 +183,13 @@ func (s *server) run(ctx context.Context, hangup <-chan os.Signal, listening fun
 		serving.Go(func() { failed <- s.admin.Serve(adminListener) })
 		defer s.admin.Close()
 	}
+	paced := s.paced(listener)
 	serving.Go(func() {
 		if secure {
-			failed <- s.proxy.ServeTLS(listener, "", "")
+			failed <- s.proxy.ServeTLS(paced, "", "")
 			return
 		}
-		failed <- s.proxy.Serve(listener)
+		failed <- s.proxy.Serve(paced)
 	})
 	s.logger.Info("listening", "address", shownAddress(listener.Addr()), "tls", secure,
 		"login_url", s.cfg.Salesforce.LoginURL.String(), "subject", s.cfg.Salesforce.Username,

@@ -182,6 +182,8 @@ func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, tra
 		CORSOrigins:   cfg.Proxy.CORSOrigins,
 		PublicURL:     cfg.Proxy.PublicURL,
 		AllowPaths:    cfg.Proxy.AllowPaths,
+		MinBodyRate:   cfg.Proxy.MinBodyRate,
+		StallTimeout:  cfg.Proxy.StallTimeout,
 		ReplayBuffer:  cfg.Proxy.ReplayBuffer,
 		MinAPIVersion: cfg.Salesforce.MinAPIVersion,
 		OnRaised:      metrics.APIVersionRaised,

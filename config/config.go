@@ -104,6 +104,10 @@ type Proxy struct {
 	MaxConnectionsPerAddress int `env:"PROXY_MAX_CONNECTIONS_PER_ADDRESS" envDefault:"5000" help:"client connections at a time of one address (IPv6: of one /64); 0 for no limit" example:"5000"`
 	MaxRequests              int `env:"PROXY_MAX_REQUESTS" envDefault:"5000" help:"requests at a time; 0 for no limit" example:"5000"`
 	MaxRequestsPerClient     int `env:"PROXY_MAX_REQUESTS_PER_CLIENT" envDefault:"2500" help:"requests at a time of one client; 0 for no limit" example:"2500"`
+	// MinBodyRate is in bytes a second, 0 to 64 MiB; 0 is no limit. StallTimeout
+	// is a second to an hour.
+	MinBodyRate  int64         `env:"PROXY_MIN_BODY_RATE" envDefault:"240B" help:"bytes a second that a client sends of a request's body, and takes of an answer, at least; 0 for no limit" example:"240B"`
+	StallTimeout time.Duration `env:"PROXY_STALL_TIMEOUT" envDefault:"2m" help:"how long a client may fall behind that rate: waiting for the client uses this up, and each byte gives back a second divided by the rate, up to all of it" example:"2m"`
 	// SessionTTL is a second to 30 days.
 	SessionTTL time.Duration `env:"PROXY_SESSION_TTL" envDefault:"12h" help:"how long a login of a client with a username lasts" example:"12h"`
 	// SessionSecret has 32 characters or more, or none.

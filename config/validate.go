@@ -22,6 +22,12 @@ const (
 	maxTokenTTL = 24 * time.Hour
 )
 
+// Bounds of PROXY_STALL_TIMEOUT.
+const (
+	minStallTimeout = time.Second
+	maxStallTimeout = time.Hour
+)
+
 // Bounds of PROXY_SESSION_TTL and the least of PROXY_SESSION_SECRET.
 const (
 	minSessionTTL    = time.Second
@@ -171,6 +177,9 @@ func (p *parser) checkProxy(proxy *Proxy) {
 	p.checkHosts(proxy)
 	p.checkCORS(proxy)
 	p.checkPaths("PROXY_ALLOW_PATHS", proxy.AllowPaths)
+	if proxy.StallTimeout < minStallTimeout || proxy.StallTimeout > maxStallTimeout {
+		p.fault("PROXY_STALL_TIMEOUT", "%s is not between %s and %s; to let clients be as slow as they like, set PROXY_MIN_BODY_RATE=0", proxy.StallTimeout, minStallTimeout, maxStallTimeout)
+	}
 	if proxy.SessionTTL < minSessionTTL || proxy.SessionTTL > maxSessionTTL {
 		p.fault("PROXY_SESSION_TTL", "%s is not between %s and %s", proxy.SessionTTL, minSessionTTL, maxSessionTTL)
 	}

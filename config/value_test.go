@@ -56,6 +56,8 @@ func TestParseRefusesValues(t *testing.T) {
 		{"TTL too short", vars{"SF_TOKEN_TTL": "9.9s"}, []string{"SF_TOKEN_TTL: 9.9s is not between 10s and 24h"}},
 		{"TTL too long", vars{"SF_TOKEN_TTL": "24h1s"}, []string{"SF_TOKEN_TTL: 24h0m1s is not between"}},
 		{"duration without unit", vars{"SF_TOKEN_TTL": "7200"}, []string{"SF_TOKEN_TTL: ", "unit", "(example: 7200s)"}},
+		{"short stall", vars{"PROXY_STALL_TIMEOUT": "0s"}, []string{"PROXY_STALL_TIMEOUT: 0s is not between 1s and 1h0m0s; to let clients be as slow as they like, set PROXY_MIN_BODY_RATE=0"}},
+		{"rate without a unit that is known", vars{"PROXY_MIN_BODY_RATE": "1kbps"}, []string{"PROXY_MIN_BODY_RATE: \"1kbps\" is not a size"}},
 		{"short session", vars{"PROXY_SESSION_TTL": "500ms"}, []string{"PROXY_SESSION_TTL: 500ms is not between 1s and 720h0m0s"}},
 		{"short session secret", vars{"PROXY_SESSION_SECRET": "0123456789012345678901234567890"}, []string{"PROXY_SESSION_SECRET: is shorter than 32 characters"}},
 		{"profiles without an admin port", vars{"PROXY_PPROF": "true", "PROXY_ADMIN_LISTEN": "off"}, []string{"PROXY_PPROF: needs the admin port"}},

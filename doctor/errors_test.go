@@ -177,6 +177,7 @@ var ownCodes = []struct {
 	{"PROXY_TOO_MANY_CONNECTIONS", 429, "there are as many connections as may be, in all or of this address", "see [limits.md](limits.md)"},
 	{"PROXY_TOO_MANY_HEADERS", 431, "the request has more than 200 headers", "send fewer"},
 	{"PROXY_TOO_MANY_REQUESTS", 429, "as many requests run as may at a time, in all or of this client", "send fewer at a time; see [limits.md](limits.md)"},
+	{"PROXY_TOO_SLOW", 408, "the request's body came more slowly than the proxy waits for, or stopped", "look at the app and at what is between it and the proxy; see [limits.md](limits.md)"},
 	{"PROXY_UNAUTHORIZED", 401, "the request has no valid credential of a client", "send the client's API key as `Authorization: Bearer`"},
 	{"PROXY_URI_TOO_LONG", 414, "the request target has more than 16,384 bytes, which Salesforce refuses", "send a long query or list of ids in the body of a composite request"},
 	{"PROXY_WRONG_HOST", 403, "the Host is not a name of this proxy", "use `localhost`, or add the name to `PROXY_ALLOW_HOSTS`"},

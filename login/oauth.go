@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"time"
 )
@@ -25,7 +26,10 @@ const (
 // as old toolkits have them, in the query.
 func (l *Logins) ServeOAuth(w http.ResponseWriter, r *http.Request, public string) {
 	r.Body = http.MaxBytesReader(w, r.Body, MaxEnvelope)
-	if err := r.ParseForm(); err != nil {
+	if err := r.ParseForm(); errors.Is(err, os.ErrDeadlineExceeded) {
+		writeOAuthError(w, http.StatusRequestTimeout, "invalid_request", "the parameters came too slowly, or not at all, and were given up")
+		return
+	} else if err != nil {
 		writeOAuthError(w, http.StatusBadRequest, "invalid_request", "the parameters cannot be read")
 		return
 	}

@@ -39,6 +39,8 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	ex := exchangeOf(r.Context())
 	ex.failure = err
 	switch {
+	case ex.upload.isSlow(): // by which net/http's server takes the client for gone
+		p.refuse(w, ex.inbound, http.StatusRequestTimeout, "PROXY_TOO_SLOW", errTooSlow)
 	case ex.inbound.Context().Err() != nil:
 		// The client has left, or has only closed its half of the connection:
 		// without an answer it must not take silence for a 200.

@@ -39,6 +39,10 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, status int, code 
 // All refusals come by here.
 func (p *Proxy) refuseWith(w http.ResponseWriter, r *http.Request, f fault, reason error) {
 	ex := exchangeOf(r.Context())
+	if ex.upload.isSlow() { // whatever the stage that read the body makes of that
+		f, reason = fault{status: http.StatusRequestTimeout, code: "PROXY_TOO_SLOW", message: errTooSlow.Error()}, errTooSlow
+		ex.over = limitBodyRate
+	}
 	ex.failure, ex.rule = reason, ruleOf(f.ownCode())
 	if p.cfg.OnDenied != nil {
 		d := Denial{Request: r, RequestID: ex.id, Path: ex.path, Rule: ex.rule, Code: f.ownCode(), Reason: reason}

@@ -87,6 +87,12 @@ type Config struct {
 	// MaxRequestsPerClient is Client.MaxRequests of the nameless client that
 	// there is without Clients.
 	MaxRequestsPerClient int
+	// MinBodyRate is how many bytes a second a client moves at least, of a
+	// request's body or of an answer, while the proxy waits for it: it may fall
+	// behind by StallTimeout, and is cut then. 0, of either, for none. See
+	// [Proxy.Listener].
+	MinBodyRate  int64
+	StallTimeout time.Duration
 	// ReplayBuffer is how many bytes of a request body are kept for a replay.
 	ReplayBuffer int64
 	// Reserve is that of whoever uses the proxy when there are no Clients.
@@ -164,7 +170,7 @@ func New(cfg Config) (*Proxy, error) {
 		BufferPool:     new(bufferPool),
 		ErrorLog:       slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
 	}
-	p.handler = p.observe(p.bound(p.guard(p.answerOAuth(p.readEnvelope(p.identify(p.boundClient(p.admit(p.raise(p.keep(p.ration(reverse)))))))))))
+	p.handler = p.observe(p.paced(p.bound(p.guard(p.answerOAuth(p.readEnvelope(p.identify(p.boundClient(p.admit(p.raise(p.keep(p.ration(reverse))))))))))))
 	return p, nil
 }
 
@@ -187,6 +193,7 @@ type exchange struct {
 	raisedPath string // the raw path with a higher one
 
 	inbound  *http.Request
+	upload   *pacedBody  // nil if the request has no body, or clients are not paced
 	token    *auth.Token // the one that the answer was got with
 	replayed bool
 	failure  error  // why the proxy itself answered

@@ -87,7 +87,7 @@ func NewMetrics(version string) *Metrics {
 	for _, result := range []string{"granted", "refused", "failed"} {
 		m.grants.WithLabelValues(result)
 	}
-	for _, limit := range []string{"connections", "connections_per_address", "requests", "requests_per_client", "uri", "headers"} {
+	for _, limit := range []string{"connections", "connections_per_address", "requests", "requests_per_client", "uri", "headers", "body_rate"} {
 		m.limited.WithLabelValues(limit)
 	}
 	m.registry.MustRegister(build, m.keyChanges, m.reloads, m.pending, m.certificate, m.raised, m.grants, m.grantTime, m.denials, m.limited, m.auditLost,

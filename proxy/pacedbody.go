@@ -1,0 +1,245 @@
+package proxy
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// limitBodyRate is the name of the limit that a slow client goes below, for
+// metrics.
+const limitBodyRate = "body_rate"
+
+// What a client is slow at, for the log.
+const (
+	slowBody   = "request body"
+	slowReader = "answer"
+)
+
+// maxLinger is how long what is left of a body that nobody wants is read, so
+// that its client comes to read the answer.
+const maxLinger = 5 * time.Second
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
+
+// errTooSlow is also an [os.ErrDeadlineExceeded], by which package login knows it.
+var errTooSlow error = slowError{}
+
+type slowError struct{}
+
+func (slowError) Error() string {
+	return "the request body came too slowly, or not at all, and was given up: PROXY_MIN_BODY_RATE and PROXY_STALL_TIMEOUT say how slowly it may come"
+}
+func (slowError) Is(target error) bool { return target == os.ErrDeadlineExceeded }
+
+// isPaced reports whether clients have to keep up.
+func (p *Proxy) isPaced() bool { return p.cfg.MinBodyRate > 0 && p.cfg.StallTimeout > 0 }
+
+func (p *Proxy) initPace(c *pace, moved func() int64, cut func()) {
+	c.rate, c.allowance, c.left = p.cfg.MinBodyRate, p.cfg.StallTimeout, p.cfg.StallTimeout
+	c.moved, c.cut = moved, cut
+}
+
+// paced has the client keep up with the request's body and, where its
+// connection alone does not tell, with the answer.
+func (p *Proxy) paced(next http.Handler) http.Handler {
+	if !p.isPaced() {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ex, conn := exchangeOf(r.Context()), pacedConnOf(r)
+		if conn != nil {
+			conn.serve(ex)
+			defer conn.done(ex)
+		}
+		if r.Body != nil && r.Body != http.NoBody {
+			ex.upload = p.paceBody(ex, w, r, conn)
+			r.Body = ex.upload // of a request that observe has made
+			defer ex.upload.leave()
+		}
+		writer := &pacedWriter{ResponseWriter: w, upload: ex.upload}
+		if r.ProtoMajor == 2 {
+			writer.pace = p.paceStream(ex, writer)
+			defer p.leaveStream(writer)
+		}
+		next.ServeHTTP(writer, r)
+	})
+}
+
+// requestNote is what the log has of a request whose client is too slow.
+type requestNote struct {
+	id, method, path, client, address string
+	started                           time.Time
+}
+
+func (ex *exchange) note() requestNote {
+	n := requestNote{id: ex.id, method: ex.inbound.Method, path: ex.path, address: ex.inbound.RemoteAddr, started: ex.started}
+	if ex.client != nil {
+		n.client = ex.client.Name
+	}
+	return n
+}
+
+// noteSlow tells that a client is cut, and at what; bytes are what it has moved.
+func (p *Proxy) noteSlow(n requestNote, slowAt string, bytes int64) {
+	attrs := []any{slog.String("slow_at", slowAt), slog.String("address", n.address)}
+	if n.id != "" {
+		attrs = append(attrs, slog.String("request_id", n.id), slog.String("method", n.method), slog.String("path", n.path[:min(len(n.path), maxLoggedPath)]),
+			slog.Int64("bytes", bytes), slog.Int64("rate", int64(float64(bytes)/max(time.Since(n.started).Seconds(), 1e-3))))
+	}
+	if n.client != "" {
+		attrs = append(attrs, slog.String("client", n.client))
+	}
+	p.logger.Warn("client is too slow and is cut", append(attrs, slog.Int64("min_rate", p.cfg.MinBodyRate))...)
+	if p.cfg.OnLimited != nil {
+		p.cfg.OnLimited(limitBodyRate)
+	}
+}
+
+// pacedBody is a request's body. A read that takes too long fails with
+// errTooSlow.
+type pacedBody struct {
+	io.ReadCloser
+	pace    *pace
+	bytes   atomic.Int64 // read
+	ended   atomic.Bool  // well or not
+	control *http.ResponseController
+	http1   bool
+	own     pace // what pace points to if the connection has none
+	linger  time.Duration
+}
+
+func (p *Proxy) paceBody(ex *exchange, w http.ResponseWriter, r *http.Request, conn *pacedConn) *pacedBody {
+	b := &pacedBody{ReadCloser: r.Body, control: http.NewResponseController(w), http1: r.ProtoMajor == 1, linger: min(p.cfg.StallTimeout, maxLinger)}
+	if conn != nil {
+		b.pace = &conn.reading
+		b.pace.restart()
+		return b
+	}
+	b.pace = &b.own
+	p.initPace(b.pace, b.bytes.Load, func() {
+		p.noteSlow(ex.note(), slowBody, b.bytes.Load())
+		b.control.SetReadDeadline(longAgo)
+	})
+	return b
+}
+
+func (b *pacedBody) Read(p []byte) (int, error) {
+	b.pace.begin()
+	n, err := b.ReadCloser.Read(p)
+	slow := b.pace.end()
+	b.bytes.Add(int64(n))
+	if err != nil {
+		b.ended.Store(true)
+		if slow && err != io.EOF {
+			err = errTooSlow
+		}
+	}
+	return n, err
+}
+
+// Close may read on, for the connection's next request.
+func (b *pacedBody) Close() error {
+	b.giveUp()
+	return b.ReadCloser.Close()
+}
+
+// giveUp says that nobody wants the rest of the body. net/http's server reads
+// 256 KiB of it, for the connection's next request: not for long from now on.
+// With HTTP/2 it reads nothing.
+func (b *pacedBody) giveUp() {
+	if b.http1 && !b.ended.Load() {
+		b.control.SetReadDeadline(time.Now().Add(b.linger))
+	}
+}
+
+// leave is called when the handler returns, after which the body's own pace has
+// nothing to cut.
+func (b *pacedBody) leave() {
+	b.giveUp()
+	b.own.stop()
+}
+
+// isSlow reports whether the body was given up. b may be nil.
+func (b *pacedBody) isSlow() bool { return b != nil && b.pace.isSlow() }
+
+// pacedWriter takes an answer. The connections of HTTP/1 are paced themselves; a
+// stream of HTTP/2 can stall by itself, in its flow control.
+type pacedWriter struct {
+	http.ResponseWriter
+	upload *pacedBody // nil if the request has none
+	duplex bool       // the body is read on while the answer is written
+	begun  bool       // the answer is
+	pace   *pace      // nil for HTTP/1
+	bytes  atomic.Int64
+}
+
+// paceStream returns the pace of an answer by HTTP/2. What the client has taken
+// is not to be seen there, and what it has made room for is.
+func (p *Proxy) paceStream(ex *exchange, w *pacedWriter) *pace {
+	c := new(pace)
+	p.initPace(c, w.bytes.Load, func() {
+		p.noteSlow(ex.note(), slowReader, w.bytes.Load())
+		http.NewResponseController(w.ResponseWriter).SetWriteDeadline(longAgo)
+	})
+	return c
+}
+
+// leaveStream is called when the handler returns, after which net/http's server
+// still writes the end of the answer.
+func (p *Proxy) leaveStream(w *pacedWriter) {
+	w.pace.stop()
+	http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(p.cfg.StallTimeout))
+}
+
+// begin gives up a body that is not read by the time of the answer: net/http's
+// server reads it away before it writes the answer's first byte.
+func (w *pacedWriter) begin() {
+	if !w.begun && !w.duplex && w.upload != nil {
+		w.upload.giveUp()
+	}
+	w.begun = true
+}
+
+func (w *pacedWriter) WriteHeader(status int) {
+	if status >= 200 {
+		w.begin()
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *pacedWriter) Write(b []byte) (int, error) {
+	w.begin()
+	if w.pace == nil {
+		return w.ResponseWriter.Write(b)
+	}
+	w.pace.begin()
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes.Add(int64(n))
+	w.pace.end()
+	return n, err
+}
+
+// FlushError serves [http.ResponseController].
+func (w *pacedWriter) FlushError() error {
+	flush := http.NewResponseController(w.ResponseWriter).Flush
+	if w.pace == nil {
+		return flush()
+	}
+	w.pace.begin()
+	defer w.pace.end()
+	return flush()
+}
+
+// EnableFullDuplex serves [http.ResponseController].
+func (w *pacedWriter) EnableFullDuplex() error {
+	w.duplex = true
+	return http.NewResponseController(w.ResponseWriter).EnableFullDuplex()
+}
+
+// Unwrap serves [http.ResponseController].
+func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -148,7 +148,7 @@ func (a audit) clientsChanged(before, after []config.Client, refusal error) {
 		e := ofClient(c)
 		if i := find(before, c.Name); i < 0 {
 			e.Change = "added"
-		} else if e.Change, e.Changed = "changed", config.Changed(before[i], c); len(e.Changed) == 0 {
+		} else if e.Change, e.Changed = "changed", config.Changed(before[i].Digest(), c.Digest()); len(e.Changed) == 0 {
 			continue
 		}
 		note(e)

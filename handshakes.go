@@ -21,13 +21,15 @@ type handshakes struct {
 	tried   tlsText // used by the reloader alone
 }
 
-// tlsText is all that TLS settings are made of, to tell whether it has changed.
+// tlsText stands for all that TLS settings are made of, to tell whether it has changed.
 type tlsText struct {
 	certificate, clientCA []byte
 	key                   config.Secret
 }
 
-func tlsTextOf(cfg config.Proxy) tlsText { return tlsText{cfg.TLSCert, cfg.TLSClientCA, cfg.TLSKey} }
+func tlsTextOf(cfg config.Proxy) tlsText {
+	return tlsText{cfg.TLSCert, cfg.TLSClientCA, cfg.TLSKey.Digest()}
+}
 
 // newHandshakes returns the settings to begin with, nil for none.
 func newHandshakes(cfg config.Proxy) (*handshakes, error) {
@@ -81,7 +83,7 @@ func listenerTLS(cfg config.Proxy) (*tls.Config, error) {
 	if cfg.TLSCertFile == "" {
 		return nil, nil
 	}
-	certificate, err := tls.X509KeyPair(cfg.TLSCert, []byte(cfg.TLSKey.Reveal()))
+	certificate, err := tls.X509KeyPair(cfg.TLSCert, cfg.TLSKey.Reveal())
 	if err != nil {
 		return nil, usageError{fmt.Errorf("PROXY_TLS_CERT_FILE and PROXY_TLS_KEY_FILE: %w", err)}
 	}

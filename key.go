@@ -7,8 +7,8 @@ import (
 	"github.com/sfproxy/sfproxy/key"
 )
 
-// keySource is what the first key is made of that may change while the proxy
-// runs.
+// keySource stands for what the first key is made of that may change while the
+// proxy runs.
 type keySource struct {
 	key, passphrase config.Secret
 	certificate     []byte
@@ -19,9 +19,9 @@ func keySourceOf(sf config.Salesforce) keySource {
 	case sf.SignerCommand != "":
 		return keySource{certificate: sf.Certificate}
 	case sf.PKCS11URI != "":
-		return keySource{passphrase: sf.KeyPassphrase}
+		return keySource{passphrase: sf.KeyPassphrase.Digest()}
 	}
-	return keySource{key: sf.Key, passphrase: sf.KeyPassphrase}
+	return keySource{key: sf.Key.Digest(), passphrase: sf.KeyPassphrase.Digest()}
 }
 
 // loadKey returns the key that signs assertions, wherever it is kept.
@@ -33,7 +33,7 @@ func loadKey(sf config.Salesforce) (*key.Key, error) {
 		certificate, _ := givenCertificate(sf) // a fault in it is [findCertificate]'s to tell
 		k, err = key.NewCommand(sf.SignerCommand, certificate)
 	case sf.PKCS11URI != "":
-		k, err = key.OpenPKCS11(sf.PKCS11URI, sf.KeyPassphrase.Reveal())
+		k, err = key.OpenPKCS11(sf.PKCS11URI, string(sf.KeyPassphrase.Reveal()))
 	default:
 		return parseKey(sf)
 	}

@@ -39,7 +39,7 @@ const (
 // Everything else is read at start only.
 type reloader struct {
 	environ    []string
-	cfg        *config.Config // what is in use
+	cfg        *config.Config // what is in use, but for the secrets, which are wiped
 	logger     *slog.Logger
 	metrics    *telemetry.Metrics
 	audit      audit
@@ -56,7 +56,7 @@ type reloader struct {
 	renewals sync.WaitGroup
 }
 
-// keyText is all that keys are made of, to tell whether it has changed.
+// keyText stands for all that keys are made of, to tell whether it has changed.
 type keyText struct {
 	key, passphrase, next       config.Secret
 	certificate                 []byte
@@ -64,7 +64,7 @@ type keyText struct {
 }
 
 func keyTextOf(sf config.Salesforce) keyText {
-	return keyText{sf.Key, sf.KeyPassphrase, sf.NextKey, sf.Certificate, sf.NextKeyFault, sf.CertificateFault}
+	return keyText{sf.Key.Digest(), sf.KeyPassphrase.Digest(), sf.NextKey.Digest(), sf.Certificate, sf.NextKeyFault, sf.CertificateFault}
 }
 
 // run reloads until ctx ends: after a change to a file, at once after a hangup,
@@ -132,6 +132,7 @@ func (r *reloader) reload(ctx context.Context, why cause) {
 		r.refuse(err)
 		return
 	}
+	defer cfg.Wipe()
 	if r.fault != "" {
 		r.fault = ""
 		r.logger.Info("the configuration can be used again")
@@ -170,6 +171,7 @@ func (r *reloader) parse() (*config.Config, error) {
 	}
 	cfg, err := config.Parse(r.environ)
 	if err == nil && len(cfg.Clients) == 0 && len(r.cfg.Clients) > 0 {
+		cfg.Wipe()
 		return nil, errors.New("there are no clients any more, so that the proxy would be open to everybody")
 	}
 	return cfg, err
@@ -248,7 +250,7 @@ func (r *reloader) useKeys(ctx context.Context, k keys) {
 func (r *reloader) takeClients(cfg *config.Config) telemetry.ReloadResult {
 	var changed []string
 	for i, c := range cfg.Clients {
-		if i >= len(r.cfg.Clients) || !reflect.DeepEqual(c, r.cfg.Clients[i]) {
+		if i >= len(r.cfg.Clients) || !reflect.DeepEqual(c.Digest(), r.cfg.Clients[i].Digest()) {
 			changed = append(changed, c.Name)
 		}
 	}

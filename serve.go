@@ -76,7 +76,10 @@ func serve(ctx context.Context, cfg *config.Config, environ []string, logger *sl
 	return s.run(ctx, hangup, listening)
 }
 
+// newServer returns the process that serves. The secrets in cfg are wiped: what is
+// needed of them has been made of them.
 func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*server, error) {
+	defer cfg.Wipe()
 	cfg = withinOpenFiles(cfg, openFiles(), logger)
 	transport, err := newTransport(cfg.Salesforce)
 	if err != nil {

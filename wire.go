@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/rand"
 	"crypto/sha256"
@@ -41,7 +42,7 @@ func newTransport(sf config.Salesforce) (*http.Transport, error) {
 
 // parseKey returns the private key.
 func parseKey(sf config.Salesforce) (*key.Key, error) {
-	parsed, err := key.Parse([]byte(sf.Key.Reveal()), key.Options{Passphrase: []byte(sf.KeyPassphrase.Reveal()), Alias: sf.KeyAlias})
+	parsed, err := key.Parse(sf.Key.Reveal(), key.Options{Passphrase: sf.KeyPassphrase.Reveal(), Alias: sf.KeyAlias})
 	if err != nil {
 		return nil, usageError{fmt.Errorf("%s: %w", sf.KeySource, err)}
 	}
@@ -105,9 +106,10 @@ func newAccounts(clients []config.Client) ([]login.Account, error) {
 		if err != nil {
 			return nil, usageError{fmt.Errorf("client %s: %w", c.Name, err)}
 		}
+		password, securityToken := c.Password.Reveal(), c.SecurityToken.Reveal()
 		accounts = append(accounts, login.Account{Client: c.Name, Subject: c.Subject, Username: c.Username,
-			Password: c.Password.Reveal(), SecurityToken: c.SecurityToken.Reveal(),
-			ConsumerKey: c.ConsumerKey, ConsumerSecret: c.ConsumerSecret.Reveal(), APIKey: apiKey})
+			Password: login.HashOf(password), PasswordAndToken: login.HashOf(password, securityToken),
+			ConsumerKey: c.ConsumerKey, ConsumerSecret: login.HashOf(c.ConsumerSecret.Reveal()), APIKey: login.Hash(apiKey)})
 	}
 	return accounts, nil
 }
@@ -118,7 +120,7 @@ func newAccounts(clients []config.Client) ([]login.Account, error) {
 // agree and a restart forgets nobody. What is signed is no assertion.
 func sessionSecret(configured config.Secret, key crypto.Signer) ([]byte, error) {
 	if !configured.IsZero() {
-		return []byte(configured.Reveal()), nil
+		return bytes.Clone(configured.Reveal()), nil
 	}
 	digest := sha256.Sum256([]byte("sfproxy session secret"))
 	secret, err := key.Sign(rand.Reader, digest[:], crypto.SHA256)

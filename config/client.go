@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -100,14 +101,14 @@ func (p *parser) checkCertName(variable, name string, proxy *Proxy) {
 	}
 }
 
-func (p *parser) checkAPIKey(variable, key string) {
-	digits, isHash := strings.CutPrefix(key, "sha256:")
+func (p *parser) checkAPIKey(variable string, key []byte) {
+	digits, isHash := bytes.CutPrefix(key, []byte("sha256:"))
 	switch {
 	case isHash:
-		if sum, err := hex.DecodeString(digits); err != nil || len(sum) != sha256.Size {
+		if sum, err := hex.DecodeString(string(digits)); err != nil || len(sum) != sha256.Size {
 			p.fault(variable, "begins with sha256: but does not go on with 64 hexadecimal digits")
 		}
-	case !visibleText.MatchString(key):
+	case !visibleText.Match(key):
 		p.fault(variable, "holds a space, a line break or what is not ASCII, which a header cannot carry")
 	case len(key) < minAPIKeyLength:
 		p.fault(variable, "is shorter than %d characters", minAPIKeyLength)
@@ -120,10 +121,10 @@ func hashOf(key Secret) string {
 	if key.IsZero() {
 		return ""
 	}
-	if digits, isHash := strings.CutPrefix(key.Reveal(), "sha256:"); isHash {
-		return strings.ToLower(digits)
+	if digits, isHash := bytes.CutPrefix(key.Reveal(), []byte("sha256:")); isHash {
+		return strings.ToLower(string(digits))
 	}
-	sum := sha256.Sum256([]byte(key.Reveal()))
+	sum := sha256.Sum256(key.Reveal())
 	return hex.EncodeToString(sum[:])
 }
 

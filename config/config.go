@@ -15,7 +15,7 @@ import (
 )
 
 // Config is the configuration of the program. It is not to be changed after
-// [Parse].
+// [Parse], but for [Config.Wipe].
 type Config struct {
 	Salesforce Salesforce
 	Proxy      Proxy
@@ -72,6 +72,21 @@ type Salesforce struct {
 	MaxConcurrent int           `env:"SF_MAX_CONCURRENT" envDefault:"0" shown:"any number" help:"requests that run in the org at a time; others wait, and the clients take turns" example:"20"`
 	QueueTimeout  time.Duration `env:"SF_QUEUE_TIMEOUT" envDefault:"30s" help:"how long a request waits for SF_MAX_CONCURRENT before it is refused" example:"30s"` // positive
 	MinAPIVersion string        `env:"SF_MIN_API_VERSION" shown:"off" help:"API version that requests for a lower one go to" example:"60.0"`                       // such as "60.0"; "" = off
+}
+
+// Wipe zeroes the texts of all secrets. It is for when everything has been made
+// that is made of them; whether they are the same as others can still be told, by
+// their digests.
+func (c *Config) Wipe() {
+	sf, proxy := &c.Salesforce, &c.Proxy
+	for _, s := range []Secret{sf.Key, sf.KeyPassphrase, sf.NextKey, proxy.TLSKey, proxy.SessionSecret} {
+		s.Wipe()
+	}
+	for i := range c.Clients {
+		for _, s := range c.Clients[i].secrets() {
+			s.Wipe()
+		}
+	}
 }
 
 // Proxy is the side of the clients.
@@ -145,6 +160,20 @@ type Client struct {
 	APIReserve  string `env:"API_RESERVE" shown:"PROXY_API_RESERVE" help:"what it leaves of the org's daily API requests to others; 0 for nothing" example:"5%"`
 }
 
+// secrets returns those of the client, to be changed in place.
+func (c *Client) secrets() []*Secret {
+	return []*Secret{&c.APIKey, &c.Password, &c.SecurityToken, &c.ConsumerSecret}
+}
+
+// Digest returns the client with the digests of its secrets, see
+// [Secret.Digest].
+func (c Client) Digest() Client {
+	for _, s := range c.secrets() {
+		*s = s.Digest()
+	}
+	return c
+}
+
 // Log is how the program logs.
 type Log struct {
 	Level  slog.Level `env:"LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error" example:"info"`
@@ -170,6 +199,7 @@ func Parse(environ []string) (*Config, error) {
 	p.checkLog(&cfg.Log)
 	p.checkCompanyProxy()
 	if len(p.faults) > 0 {
+		cfg.Wipe()
 		return nil, &Error{p.faults}
 	}
 	cfg.Warnings, cfg.Files = p.warnings, slices.Compact(slices.Sorted(slices.Values(p.files)))

@@ -221,6 +221,44 @@ func TestParseEverything(t *testing.T) {
 	if got.Warnings = nil; !reflect.DeepEqual(got, want) {
 		t.Errorf("Parse = %+v, want %+v", got, want)
 	}
+
+	client := got.Clients[1].Digest()
+	if got.Wipe(); !reflect.DeepEqual(got.Clients[1], client) || reflect.DeepEqual(got.Clients[0], client) {
+		t.Error("a client whose secrets were wiped is not the same as its digest")
+	}
+	secrets := secretsIn(reflect.ValueOf(*got))
+	for _, s := range secrets {
+		if s.IsZero() || len(s.Reveal()) > 0 {
+			t.Errorf("after Wipe a secret reveals %q, IsZero %t; want nothing, false", s.Reveal(), s.IsZero())
+		}
+	}
+	if len(secrets) != 9 {
+		t.Errorf("%d secrets are set, want 9", len(secrets))
+	}
+}
+
+// secretsIn returns the secrets that are set in a Config or a part of one.
+func secretsIn(v reflect.Value) []config.Secret {
+	if s, ok := v.Interface().(config.Secret); ok {
+		if s.IsZero() {
+			return nil
+		}
+		return []config.Secret{s}
+	}
+	var found []config.Secret
+	switch v.Kind() {
+	case reflect.Struct:
+		for field, value := range v.Fields() {
+			if field.IsExported() {
+				found = append(found, secretsIn(value)...)
+			}
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			found = append(found, secretsIn(v.Index(i))...)
+		}
+	}
+	return found
 }
 
 func TestParseDoesNotReadTheProcess(t *testing.T) {

@@ -21,7 +21,7 @@ func (p *parser) decode() *Config {
 		Environment: p.env,
 		OnSet:       func(name string, _ any, _ bool) { p.decoding = name },
 		FuncMap: map[reflect.Type]env.ParserFunc{
-			reflect.TypeFor[Secret]():        func(s string) (any, error) { return NewSecret(s), nil },
+			reflect.TypeFor[Secret]():        func(s string) (any, error) { return p.decodeSecret(s), nil },
 			reflect.TypeFor[url.URL]():       func(s string) (any, error) { return p.decodeURL(s), nil },
 			reflect.TypeFor[bool]():          func(s string) (any, error) { return p.decodeBool(s), nil },
 			reflect.TypeFor[time.Duration](): func(s string) (any, error) { return p.decodeDuration(s), nil },
@@ -57,6 +57,14 @@ func (p *parser) translate(err error) {
 			p.fault("environment", "cannot be decoded (%T)", err)
 		}
 	}
+}
+
+// decodeSecret returns what was read from the secret's file, if there is one.
+func (p *parser) decodeSecret(text string) Secret {
+	if content, ok := p.contents[p.decoding]; ok {
+		return secretOf(content)
+	}
+	return NewSecret(text)
 }
 
 func (p *parser) decodeBool(text string) bool {

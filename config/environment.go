@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"maps"
 	"regexp"
 	"slices"
@@ -13,6 +14,7 @@ import (
 // parser is one run of [Parse].
 type parser struct {
 	env      map[string]string   // what is set and not empty
+	contents map[string][]byte   // of the files of secrets, by the name without _FILE
 	known    map[string]variable // the variables there are, clients' by number
 	list     []variable          // the same, in order
 	numbers  []int               // the clients' numbers, ascending
@@ -27,7 +29,7 @@ type parser struct {
 var clientName = regexp.MustCompile(`^PROXY_CLIENT_(0|[1-9][0-9]{0,3})_.`)
 
 func newParser(environ []string) *parser {
-	p := &parser{env: env.ToMap(environ), known: map[string]variable{}, misspelt: map[string]string{}}
+	p := &parser{env: env.ToMap(environ), contents: map[string][]byte{}, known: map[string]variable{}, misspelt: map[string]string{}}
 	p.numberClients()
 	maps.DeleteFunc(p.env, func(_, value string) bool { return strings.TrimSpace(value) == "" })
 	p.list = numbered(variables(), p.numbers)
@@ -124,7 +126,7 @@ func (p *parser) missing(variable, format string, args ...any) {
 	p.fault(variable, format, args...)
 }
 
-// readSecrets sets each secret that is in a file.
+// readSecrets reads each secret that is in a file.
 func (p *parser) readSecrets() {
 	for _, v := range p.list {
 		path, ok := p.env[v.name+"_FILE"]
@@ -151,12 +153,12 @@ func (p *parser) readSecrets() {
 			p.fault(v.name+"_FILE", "%s is empty", shownPath(path))
 			continue
 		}
-		p.env[v.name] = string(content)
+		// The text stays what it is, to be wiped one day: no string could be.
+		p.contents[v.name], p.env[v.name] = content, "in a file"
 	}
 }
 
 // trimNewline takes one newline off the end, since editors put one there.
 func trimNewline(content []byte) []byte {
-	text, _ := strings.CutSuffix(string(content), "\n")
-	return []byte(strings.TrimSuffix(text, "\r"))
+	return bytes.TrimSuffix(bytes.TrimSuffix(content, []byte("\n")), []byte("\r"))
 }

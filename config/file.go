@@ -82,11 +82,36 @@ func readAtMost(path string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, most+1))
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	content, err := readAll(io.LimitReader(f, most+1), info.Size())
 	if err == nil && int64(len(content)) > most {
 		return nil, fmt.Errorf("it is larger than %d bytes", most)
 	}
 	return content, err
+}
+
+// readAll is [io.ReadAll], but leaves no outgrown buffer behind with a part of
+// what may be a secret. size is how much is expected.
+func readAll(r io.Reader, size int64) ([]byte, error) {
+	content := make([]byte, 0, max(min(size, maxFileSize), 4<<10)+1)
+	for {
+		if len(content) == cap(content) {
+			outgrown := content
+			content = append(make([]byte, 0, 2*cap(outgrown)), outgrown...)
+			clear(outgrown)
+		}
+		n, err := r.Read(content[len(content):cap(content)])
+		content = content[:len(content)+n]
+		if err == io.EOF {
+			return content, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 }
 
 // checkMode warns of a private key that others may read. Under /run/secrets the

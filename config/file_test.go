@@ -58,7 +58,7 @@ func TestParseReadsSecretFiles(t *testing.T) {
 				}
 			}
 			cfg := parse(t, v)
-			if got := tt.secret(cfg).Reveal(); got != tt.want || len(cfg.Warnings) > 0 {
+			if got := string(tt.secret(cfg).Reveal()); got != tt.want || len(cfg.Warnings) > 0 {
 				t.Errorf("secret = %q with warnings %q, want %q with none", got, cfg.Warnings, tt.want)
 			}
 		})
@@ -177,7 +177,7 @@ func TestParseTakesLargestFile(t *testing.T) {
 
 func TestParseTakesTheTextOfKeystoreForNoPath(t *testing.T) {
 	text := "/u3+7Q" + strings.Repeat("AAAA", 200) // base64 of a Java keystore
-	if got := parse(t, vars{"SF_JWT_KEY": text}).Salesforce.Key.Reveal(); got != text {
+	if got := parse(t, vars{"SF_JWT_KEY": text}).Salesforce.Key.Reveal(); string(got) != text {
 		t.Errorf("key = %q, want %q", got, text)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -98,11 +99,11 @@ func TestSecretIsRedactedInLogs(t *testing.T) {
 }
 
 func TestSecretReveals(t *testing.T) {
-	if got := config.NewSecret(planted); got.Reveal() != planted || got.IsZero() {
+	if got := config.NewSecret(planted); string(got.Reveal()) != planted || got.IsZero() {
 		t.Errorf("NewSecret(%q) reveals %q, IsZero %t", planted, got.Reveal(), got.IsZero())
 	}
 	for _, none := range []config.Secret{{}, config.NewSecret("")} {
-		if none.Reveal() != "" || !none.IsZero() || none.String() != "[none]" {
+		if none.Reveal() != nil || !none.IsZero() || none.String() != "[none]" {
 			t.Errorf("no secret reveals %q, IsZero %t, prints %s", none.Reveal(), none.IsZero(), none)
 		}
 	}
@@ -122,4 +123,23 @@ func FuzzSecretIsRedacted(f *testing.F) {
 			t.Errorf("Sprintf(%q) = %q, with another secret %q", format, got, want)
 		}
 	})
+}
+
+func TestSecretDigest(t *testing.T) {
+	a, b := config.NewSecret(planted), config.NewSecret(planted+"x")
+	text := a.Reveal()
+	a.Wipe()
+	if len(a.Reveal()) != 0 || a.IsZero() || bytes.ContainsFunc(text, func(r rune) bool { return r != 0 }) {
+		t.Errorf("after Wipe the text is %q and reveals %q, IsZero %t; want zeros, nothing, false", text, a.Reveal(), a.IsZero())
+	}
+	if !reflect.DeepEqual(a.Digest(), config.NewSecret(planted).Digest()) || reflect.DeepEqual(a.Digest(), b.Digest()) || reflect.DeepEqual(a.Digest(), config.Secret{}) {
+		t.Error("digests do not tell the same text from another and from none")
+	}
+	if got := b.Digest(); got.IsZero() || len(got.Reveal()) != 0 {
+		t.Errorf("a digest reveals %q, IsZero %t; want nothing, false", got.Reveal(), got.IsZero())
+	}
+	config.Secret{}.Wipe()
+	if !(config.Secret{}).Digest().IsZero() {
+		t.Error("the digest of no secret is one")
+	}
 }

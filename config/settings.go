@@ -24,7 +24,7 @@ func Settings[T any](part T) map[string]any {
 }
 
 // Changed returns the names, as Settings has them, of what differs between two
-// parts of a Config.
+// parts of a Config. Of secrets that may have been wiped it is to be given digests.
 func Changed[T any](before, after T) []string {
 	var names []string
 	for _, v := range variablesOf(reflect.TypeFor[T](), "") {

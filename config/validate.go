@@ -88,7 +88,7 @@ func (p *parser) checkKey(sf *Salesforce) {
 		p.missing(keyVariable, "is required, or %s_FILE is", keyVariable)
 	case sf.Key.IsZero():
 		p.missing(keyVariable+"_FILE", "is required: the path of the private key (or set %s to its PEM text)", keyVariable)
-	case isPath(strings.TrimSpace(sf.Key.Reveal())):
+	case isPath(strings.TrimSpace(string(sf.Key.Reveal()))):
 		p.faultLike(keyVariable, "", "holds a path, not the text of a key: set %s_FILE to it instead", keyVariable)
 	default:
 		sf.KeySource = keyVariable
@@ -129,7 +129,7 @@ func (p *parser) checkKeyCompanions(sf *Salesforce) {
 		}
 	} else if sf.NextKeyFile != "" {
 		content, err := p.readOptional(next, sf.NextKeyFile)
-		sf.NextKey, sf.NextKeyFault = NewSecret(string(content)), err
+		sf.NextKey, sf.NextKeyFault = secretOf(content), err
 		p.checkMode(next, sf.NextKeyFile)
 	}
 	if sf.CertificateFile != "" {
@@ -222,7 +222,7 @@ func (p *parser) checkTLS(proxy *Proxy) {
 		if content != nil {
 			p.checkMode("PROXY_TLS_KEY_FILE", key)
 		}
-		proxy.TLSKey = NewSecret(string(content))
+		proxy.TLSKey = secretOf(content)
 	}
 	if proxy.TLSClientCAFile != "" {
 		proxy.TLSClientCA = p.readFile("PROXY_TLS_CLIENT_CA_FILE", proxy.TLSClientCAFile)

@@ -29,6 +29,10 @@ func parseDER(der, passphrase []byte) (key any, form string, err error) {
 		key, err = x509.ParsePKCS1PrivateKey(der)
 		return key, "PKCS#1", damaged(err)
 	case kindPKCS8:
+		if rsaKey := withinPKCS8(der); rsaKey != nil {
+			key, err = x509.ParsePKCS1PrivateKey(rsaKey)
+			return key, "PKCS#8", damaged(err)
+		}
 		key, err = x509.ParsePKCS8PrivateKey(der)
 		if name := algorithm(der); err != nil && name != "" {
 			return nil, "", unsuitable("this is " + name + " key" + rsaOnly)
@@ -44,6 +48,22 @@ func parseDER(der, passphrase []byte) (key any, form string, err error) {
 		return nil, "", k.noKey()
 	}
 	return nil, "", errDamaged
+}
+
+var oidRSA = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1} // RFC 8017 appendix C
+
+// withinPKCS8 returns the part of a PKCS#8 key (RFC 5958 section 2) that is an RSA
+// key in PKCS#1, nil if it is none. Package x509 would leave a copy of it behind.
+func withinPKCS8(der []byte) []byte {
+	var info struct {
+		Version   int
+		Algorithm pkix.AlgorithmIdentifier
+		Key       asn1.RawValue
+	}
+	if _, err := asn1.Unmarshal(der, &info); err != nil || info.Key.Tag != asn1.TagOctetString || !info.Algorithm.Algorithm.Equal(oidRSA) {
+		return nil
+	}
+	return info.Key.Bytes
 }
 
 // damaged explains DER that has the outer structure of a private key and does

@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 )
 
 const (
@@ -51,12 +50,15 @@ type Options struct {
 // variable holds. It takes PEM with or without certificates beside the key,
 // PKCS#1 and PKCS#8 in DER, PKCS#12, JKS and JCEKS, encrypted or not, and the
 // base64 text of each. In PEM the line breaks may be written as "\n". What is
-// no such key is refused by name; the error holds nothing of content.
+// no such key is refused by name; the error holds nothing of content. Copies that
+// are made of content on the way are zeroed, but for those that the libraries make
+// which open encrypted keys and keystores; content itself is the caller's.
 func Parse(content []byte, o Options) (*Key, error) {
 	if len(content) > maxContent {
 		return nil, unsuitable(fmt.Sprintf("this is larger than %d bytes, so it is no private key", maxContent))
 	}
 	content = unwrap(content)
+	defer clear(content)
 	switch k := identify(content); k {
 	case kindPEM:
 		return parsePEM(content, o.Passphrase)
@@ -77,22 +79,40 @@ func Parse(content []byte, o Options) (*Key, error) {
 	}
 }
 
-// unwrap removes what variables, env files and secret stores put around a key:
-// quotes, white space, written line breaks, base64.
+// unwrap returns a copy of content without what variables, env files and secret
+// stores put around a key: quotes, white space, written line breaks, base64.
 func unwrap(content []byte) []byte {
 	if k := identify(content); k != (kind{}) && k != kindPEM {
-		return content
+		return bytes.Clone(content)
 	}
 	text := bytes.Trim(content, "\ufeff\"' \t\r\n") // a byte order mark, and the quotes of an env file
 	if identify(text) == (kind{}) {
-		if decoded, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(string(text)), "")); err == nil {
+		if decoded := unbase64(text); decoded != nil {
+			defer clear(decoded)
 			text = decoded
 		}
 	}
-	if identify(text) == kindPEM {
-		return unescape(text)
+	if identify(text) != kindPEM {
+		return bytes.Clone(text)
 	}
-	return text
+	return unescape(text)
+}
+
+// unbase64 returns what text is the base64 of, with spaces and line breaks
+// anywhere in it; nil if it is not base64.
+func unbase64(text []byte) []byte {
+	compact := make([]byte, 0, len(text))
+	for part := range bytes.FieldsSeq(text) {
+		compact = append(compact, part...)
+	}
+	defer clear(compact)
+	decoded := make([]byte, base64.StdEncoding.DecodedLen(len(compact)))
+	n, err := base64.StdEncoding.Decode(decoded, compact)
+	if err != nil {
+		clear(decoded)
+		return nil
+	}
+	return decoded[:n]
 }
 
 // newKey returns a key that parsed, with the certificates that came with it, or

@@ -43,6 +43,7 @@ func parseKeystore(content []byte, k kind, o Options) (*Key, error) {
 	if !ok {
 		return nil, fmt.Errorf("this is %s, and SF_JWT_KEY_PASSPHRASE has characters that are not read in one; convert it to PKCS#12 with keytool -importkeystore -deststoretype PKCS12", k.name)
 	}
+	defer clear(passphrase)
 	open, format := openJKS, "JKS"
 	if k == kindJCEKS {
 		open, format = openJCEKS, "JCEKS"
@@ -103,6 +104,7 @@ func list(names []string) string {
 // latin1 returns text with each character in a byte: what the libraries for
 // Java's keystores take, which spread bytes over Java's characters.
 func latin1(text []byte) (encoded []byte, ok bool) {
+	encoded = make([]byte, 0, len(text))
 	for _, r := range string(text) {
 		if r > 0xff {
 			return nil, false
@@ -121,6 +123,7 @@ func openJKS(content []byte, e entry, passphrase []byte) (crypto.PrivateKey, err
 	if err != nil {
 		return nil, errOwnPassphrase
 	}
+	defer clear(opened.PrivateKey)
 	private, _, err := parseDER(opened.PrivateKey, nil)
 	return private, err
 }
@@ -221,8 +224,8 @@ func (r *reader) entry() (entry, error) {
 		r.failed = true
 	}
 	for i := uint32(0); i < certificates && !r.failed; i++ {
-		r.text() // its type, always X.509
-		if c, err := x509.ParseCertificate(r.take(r.uint32())); err == nil {
+		r.text()                                                                          // its type, always X.509
+		if c, err := x509.ParseCertificate(bytes.Clone(r.take(r.uint32()))); err == nil { // it keeps what it is given
 			e.certificates = append(e.certificates, c)
 		}
 	}

@@ -18,6 +18,9 @@ func parsePEM(text []byte, passphrase []byte) (*Key, error) {
 	var private, last *pem.Block
 	var certificates []*x509.Certificate
 	for block := range blocks(text) {
+		if strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			defer clear(block.Bytes)
+		}
 		switch {
 		case isPrivate(block) && private != nil:
 			return nil, errors.New("this has several private keys: keep the one whose certificate Salesforce has, and its certificates")
@@ -59,10 +62,22 @@ func isPrivate(block *pem.Block) bool {
 	return slices.Contains(types, block.Type)
 }
 
-// unescape undoes what environment variables and env files do to PEM.
+// unescape returns a copy of text in which PEM is as it was before environment
+// variables and env files: a written \r is nothing, a written \n a line break.
 func unescape(text []byte) []byte {
-	text = bytes.ReplaceAll(text, []byte(`\r`), nil)
-	return bytes.ReplaceAll(text, []byte(`\n`), []byte("\n"))
+	plain := make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		switch rest := text[i:]; {
+		case bytes.HasPrefix(rest, []byte(`\r`)):
+			i++
+		case bytes.HasPrefix(rest, []byte(`\n`)):
+			plain = append(plain, '\n')
+			i++
+		default:
+			plain = append(plain, text[i])
+		}
+	}
+	return plain
 }
 
 // noKeyInPEM says what PEM without a private key is; last is its last block or
@@ -98,6 +113,7 @@ func parseBlock(block *pem.Block, passphrase []byte) (signer any, form string, e
 	case err != nil:
 		return nil, "", fmt.Errorf("the encrypted %s cannot be read: %v", strings.ToLower(block.Type), err)
 	}
+	defer clear(der)
 	signer, form, err = parseDER(der, nil)
 	if errors.Is(err, errDamaged) {
 		// This encryption lets a wrong passphrase pass once in 256 times.

@@ -54,6 +54,7 @@ func openOneOf(count, index int, der []byte, passphrase string) (*Key, error) {
 	var certificates []*x509.Certificate
 	for _, block := range blocks {
 		if block.Type == "PRIVATE KEY" {
+			defer clear(block.Bytes)
 			keys = append(keys, block)
 		} else if c, err := x509.ParseCertificate(block.Bytes); err == nil {
 			certificates = append(certificates, c)

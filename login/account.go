@@ -15,15 +15,34 @@ type Account struct {
 	Subject string // the Salesforce user it acts as
 
 	Username string // "" for none
-	Password string
-	// SecurityToken may be appended to the password, as apps do that were set
-	// up for logins from outside the org's trusted networks. "" for none.
-	SecurityToken string
+	Password Hash
+	// PasswordAndToken is the password with the security token appended, as apps
+	// send it that were set up for logins from outside the org's trusted networks.
+	PasswordAndToken Hash
 	// ConsumerKey and ConsumerSecret have to come with the account's password
-	// grants. "" for any.
-	ConsumerKey, ConsumerSecret string
-	// APIKey is the SHA-256 of the client's API key; the zero value is none.
-	APIKey [sha256.Size]byte
+	// grants. "" and the zero value are for any.
+	ConsumerKey    string
+	ConsumerSecret Hash
+	// APIKey is that of the client.
+	APIKey Hash
+}
+
+// Hash is the SHA-256 of a credential, so that the credential itself need not be
+// kept. The zero value is for none.
+type Hash [sha256.Size]byte
+
+// HashOf returns the hash of a credential that consists of parts, none of which
+// it keeps.
+func HashOf(parts ...[]byte) Hash {
+	h, size := sha256.New(), 0
+	for _, part := range parts {
+		h.Write(part)
+		size += len(part)
+	}
+	if size == 0 {
+		return Hash{}
+	}
+	return Hash(h.Sum(nil))
 }
 
 var (
@@ -43,7 +62,7 @@ func byConsumer(accounts []Account, username, password, key, secret string) (*Ac
 		if a.Username == "" {
 			continue
 		}
-		keyMatches := matches(key, a.ConsumerKey)
+		keyMatches := matches(key, HashOf([]byte(a.ConsumerKey)))
 		pairMatches := keyMatches & matches(secret, a.ConsumerSecret)
 		keyKnown |= keyMatches
 		pairKnown |= pairMatches
@@ -64,12 +83,12 @@ func byConsumer(accounts []Account, username, password, key, secret string) (*Ac
 
 // matches returns 1 if a text is the one that is wanted, or any is, and else 0,
 // in a time that does not tell how much of it is right.
-func matches(text, want string) int {
-	if want == "" {
+func matches(text string, want Hash) int {
+	if want == (Hash{}) {
 		return 1
 	}
-	x, y := sha256.Sum256([]byte(text)), sha256.Sum256([]byte(want))
-	return subtle.ConstantTimeCompare(x[:], y[:])
+	sum := sha256.Sum256([]byte(text))
+	return subtle.ConstantTimeCompare(sum[:], want[:])
 }
 
 // byPassword returns the account with this username and password. Every
@@ -80,10 +99,10 @@ func byPassword(accounts []Account, username, password string) (*Account, error)
 	var found *Account
 	for i := range accounts {
 		a := &accounts[i]
-		wantUser, plain, long := sha256.Sum256([]byte(a.Username)), sha256.Sum256([]byte(a.Password)), sha256.Sum256([]byte(a.Password+a.SecurityToken))
+		wantUser := sha256.Sum256([]byte(a.Username))
 		match := subtle.ConstantTimeCompare(user[:], wantUser[:]) &
-			(subtle.ConstantTimeCompare(pass[:], plain[:]) | subtle.ConstantTimeCompare(pass[:], long[:]))
-		if match == 1 && a.Username != "" && a.Password != "" {
+			(subtle.ConstantTimeCompare(pass[:], a.Password[:]) | subtle.ConstantTimeCompare(pass[:], a.PasswordAndToken[:]))
+		if match == 1 && a.Username != "" && a.Password != (Hash{}) {
 			found = a
 		}
 	}
@@ -112,8 +131,11 @@ func byAPIKey(accounts []Account, name, key string) (*Account, error) {
 // fingerprint changes with any of the account's credentials.
 func (a *Account) fingerprint(key []byte) Fingerprint {
 	h := hmac.New(sha256.New, key)
-	for _, part := range []string{"fingerprint", a.Client, a.Username, a.Password, a.SecurityToken, a.ConsumerKey, a.ConsumerSecret, string(a.APIKey[:])} {
+	for _, part := range []string{"fingerprint", a.Client, a.Username, a.ConsumerKey} {
 		sum := sha256.Sum256([]byte(part))
+		h.Write(sum[:])
+	}
+	for _, sum := range []Hash{a.Password, a.PasswordAndToken, a.ConsumerSecret, a.APIKey} {
 		h.Write(sum[:])
 	}
 	return Fingerprint(h.Sum(nil))

@@ -45,9 +45,9 @@ func known(accounts []Account, name string) string {
 	for i := range accounts {
 		a := &accounts[i]
 		if a.Username != "" {
-			found |= matches(name, a.Username)
+			found |= matches(name, HashOf([]byte(a.Username)))
 		}
-		found |= matches(name, a.Client)
+		found |= matches(name, HashOf([]byte(a.Client)))
 	}
 	if found == 1 {
 		return name

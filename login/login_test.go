@@ -40,6 +40,8 @@ type fixture struct {
 	server  *httptest.Server
 }
 
+func hash(text string) login.Hash { return login.HashOf([]byte(text)) }
+
 func start(t *testing.T, change func(*login.Config)) *fixture {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -60,8 +62,8 @@ func start(t *testing.T, change func(*login.Config)) *fixture {
 	t.Cleanup(manager.Close)
 	cfg := login.Config{
 		Accounts: []login.Account{
-			{Client: "etl", Subject: subject, Username: username, Password: password, SecurityToken: "TOKEN"},
-			{Client: "billing", Subject: subject, APIKey: sha256.Sum256([]byte(apiKey))},
+			{Client: "etl", Subject: subject, Username: username, Password: hash(password), PasswordAndToken: hash(password + "TOKEN")},
+			{Client: "billing", Subject: subject, APIKey: hash(apiKey)},
 		},
 		Secret: bytes.Repeat([]byte{7}, 32), TTL: time.Hour,
 		Tokens: manager, Transport: http.DefaultTransport,
@@ -328,7 +330,7 @@ func TestChangedPasswordEndsSessions(t *testing.T) {
 	if client, err := same.Client(session); client != "etl" || err != nil {
 		t.Errorf("another replica: Client = %q, %v, want etl", client, err)
 	}
-	changed := start(t, func(c *login.Config) { c.Accounts[0].Password = "new" })
+	changed := start(t, func(c *login.Config) { c.Accounts[0].Password = hash("new") })
 	if _, err := changed.Client(session); err == nil {
 		t.Error("a session outlived its password")
 	}
@@ -340,15 +342,15 @@ func TestChangedPasswordEndsSessions(t *testing.T) {
 
 // TestSetAccounts changes each credential of a client that is logged in.
 func TestSetAccounts(t *testing.T) {
-	whole := login.Account{Client: "etl", Subject: subject, Username: username, Password: password, SecurityToken: "TOKEN", ConsumerSecret: "s"}
-	other := login.Account{Client: "crm", Subject: subject, Username: "crm", Password: password}
+	whole := login.Account{Client: "etl", Subject: subject, Username: username, Password: hash(password), PasswordAndToken: hash(password + "TOKEN"), ConsumerSecret: hash("s")}
+	other := login.Account{Client: "crm", Subject: subject, Username: "crm", Password: hash(password)}
 	for name, change := range map[string]func(*login.Account){
-		"password":        func(a *login.Account) { a.Password = "another" },
-		"security token":  func(a *login.Account) { a.SecurityToken = "another" },
+		"password":        func(a *login.Account) { a.Password = hash("another") },
+		"security token":  func(a *login.Account) { a.PasswordAndToken = hash("another") },
 		"username":        func(a *login.Account) { a.Username = "another" },
 		"consumer key":    func(a *login.Account) { a.ConsumerKey = "another" },
-		"consumer secret": func(a *login.Account) { a.ConsumerSecret = "another" },
-		"API key":         func(a *login.Account) { a.APIKey = sha256.Sum256([]byte(apiKey)) },
+		"consumer secret": func(a *login.Account) { a.ConsumerSecret = hash("another") },
+		"API key":         func(a *login.Account) { a.APIKey = hash(apiKey) },
 		"gone":            func(a *login.Account) { *a = other },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -432,9 +434,9 @@ func TestPasswordOverPlainHTTPFromElsewhereIsRefused(t *testing.T) {
 func TestConsumerKeyOfAPasswordGrant(t *testing.T) {
 	const wrongKey, wrongSecret, wrongPassword = "invalid_client_id: client identifier invalid", "invalid_client: invalid client credentials", "invalid_grant: authentication failure"
 	mixed := start(t, func(c *login.Config) {
-		c.Accounts = append(c.Accounts, login.Account{Client: "strict", Subject: subject, Username: "strict", Password: password, ConsumerKey: "app", ConsumerSecret: "s%cret"})
+		c.Accounts = append(c.Accounts, login.Account{Client: "strict", Subject: subject, Username: "strict", Password: hash(password), ConsumerKey: "app", ConsumerSecret: hash("s%cret")})
 	})
-	strict := start(t, func(c *login.Config) { c.Accounts[0].ConsumerKey, c.Accounts[0].ConsumerSecret = "app", "s%cret" })
+	strict := start(t, func(c *login.Config) { c.Accounts[0].ConsumerKey, c.Accounts[0].ConsumerSecret = "app", hash("s%cret") })
 	keyOnly := start(t, func(c *login.Config) { c.Accounts[0].ConsumerKey = "app" })
 	for _, tt := range []struct {
 		name                           string

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -42,15 +43,15 @@ type APIKey [sha256.Size]byte
 // HashAPIKey returns the APIKey of a key, or of its hash written as "sha256:"
 // and 64 hexadecimal digits, so that a configuration need not hold the key. No
 // key gives the zero value.
-func HashAPIKey(key string) (APIKey, error) {
-	if key == "" {
+func HashAPIKey[Text string | []byte](key Text) (APIKey, error) {
+	if len(key) == 0 {
 		return APIKey{}, nil
 	}
-	digits, hashed := strings.CutPrefix(key, "sha256:")
+	digits, hashed := bytes.CutPrefix([]byte(key), []byte("sha256:"))
 	if !hashed {
-		return sha256.Sum256([]byte(key)), nil
+		return sha256.Sum256(digits), nil
 	}
-	sum, err := hex.DecodeString(digits)
+	sum, err := hex.DecodeString(string(digits))
 	if err != nil || len(sum) != sha256.Size {
 		return APIKey{}, fmt.Errorf("an API key that begins with sha256: goes on with %d hexadecimal digits", 2*sha256.Size)
 	}

@@ -34,9 +34,12 @@ func contentOf(path string) content {
 	}
 	defer f.Close()
 	h := sha256.New()
-	if _, err := io.Copy(h, io.LimitReader(f, maxContent)); err != nil {
+	buffer := make([]byte, 32<<10)
+	defer clear(buffer)
+	if _, err := io.CopyBuffer(h, io.LimitReader(f, maxContent), buffer); err != nil {
 		return faultOf(err)
 	}
+	h.Write(make([]byte, sha256.BlockSize)) // in the place of the last block, which h keeps
 	return content{sum: [sha256.Size]byte(h.Sum(nil))}
 }
 

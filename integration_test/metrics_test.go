@@ -248,7 +248,7 @@ func read(t *testing.T, path string) string {
 func TestDashboard(t *testing.T) {
 	t.Parallel()
 	need(t, "prometheus")
-	m := startMetered(t, "SF_MIN_API_VERSION=60.0", "SF_JWT_CERT_FILE="+writeFile(t, "server.crt", certificateOfDays(t, 20)))
+	m := startMetered(t, "SF_MIN_API_VERSION=60.0", "SF_MAX_CONCURRENT=20", "SF_JWT_CERT_FILE="+writeFile(t, "server.crt", certificateOfDays(t, 20)))
 	prometheus := startPrometheus(t, m.Admin)
 	eventually(t, "Prometheus knows sfproxy", func() bool { return len(prometheus.query(t, `up{job="sfproxy"} == 1`)) == 1 })
 	queries := panelQueries(t)

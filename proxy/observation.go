@@ -35,6 +35,7 @@ type Observation struct {
 
 	Forwarded bool          // a token was asked for; what follows is 0 otherwise
 	Duration  time.Duration // from the head of the request to the end of the answer
+	SendDelay time.Duration // from the head of the request to its sending; 0 if it was not sent
 	TokenWait time.Duration // for tokens
 	Upstream  time.Duration // until the head of Salesforce's last answer; 0 if there was none
 	Refused   Refused

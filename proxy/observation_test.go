@@ -40,18 +40,18 @@ type clientObserver struct {
 
 func (c clientObserver) Done(o *proxy.Observation) { c.done <- observed{c.name, *o} }
 
-// next returns what the next request has done, without its durations, and they.
-func (o *observer) next(t *testing.T) (got observed, whole, wait, upstream time.Duration) {
+// next returns what the next request has done, with its durations apart.
+func (o *observer) next(t *testing.T) (got observed, durations proxy.Observation) {
 	t.Helper()
 	got = receive(t, o.done, "the end of a request")
-	whole, wait, upstream = got.Duration, got.TokenWait, got.Upstream
-	got.Duration, got.TokenWait, got.Upstream = 0, 0, 0
-	return got, whole, wait, upstream
+	durations = proxy.Observation{Duration: got.Duration, SendDelay: got.SendDelay, TokenWait: got.TokenWait, Upstream: got.Upstream}
+	got.Duration, got.SendDelay, got.TokenWait, got.Upstream = 0, 0, 0, 0
+	return got, durations
 }
 
 func (o *observer) want(t *testing.T, client string, want proxy.Observation) {
 	t.Helper()
-	got, _, _, _ := o.next(t)
+	got, _ := o.next(t)
 	if want := (observed{client, want}); got != want {
 		t.Errorf("observed %+v, want %+v", got, want)
 	}
@@ -117,9 +117,10 @@ func TestObserverSeesDurations(t *testing.T) {
 	o := newObserver()
 	r := start(t, proxy.Config{Tokens: slowTokens{newTokens(url), pause}, Observer: o})
 	r.send(t, "GET", limitsPath, nil)
-	_, whole, wait, upstream := o.next(t)
-	if wait < pause || upstream < pause || whole < wait+upstream+pause {
-		t.Errorf("the request took %v, %v for the token and %v for the head of the answer; each part takes %v", whole, wait, upstream, pause)
+	_, took := o.next(t)
+	if took.TokenWait < pause || took.SendDelay < took.TokenWait || took.Upstream < pause || took.Duration < took.SendDelay+took.Upstream+pause {
+		t.Errorf("the request took %v: %v until it was sent, of which %v for the token, and %v for the head of the answer; each part takes %v",
+			took.Duration, took.SendDelay, took.TokenWait, took.Upstream, pause)
 	}
 }
 
@@ -198,7 +199,7 @@ func TestObserverSeesRefusals(t *testing.T) {
 			r := start(t, proxy.Config{Tokens: tokens, Observer: o})
 			for i, want := range tc.want {
 				r.send(t, "POST", limitsPath, strings.NewReader(strings.Repeat("x", tc.size)))
-				if got, _, _, _ := o.next(t); got.Refused != want {
+				if got, _ := o.next(t); got.Refused != want {
 					t.Errorf("request %d: the refusal of its token came to %v, want %v", i, got.Refused, want)
 				}
 			}

@@ -153,6 +153,9 @@ func (t *transport) attempt(req *http.Request, ex *exchange) (*http.Response, re
 	if err != nil {
 		return nil, accepted, err
 	}
+	if ex.seen.SendDelay == 0 {
+		ex.seen.SendDelay = asked
+	}
 	resp, err := t.base.RoundTrip(out)
 	if err != nil {
 		return nil, accepted, err

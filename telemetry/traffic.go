@@ -20,6 +20,7 @@ type traffic struct {
 	failures  *prometheus.CounterVec
 	duration  *prometheus.HistogramVec
 	upstream  *prometheus.HistogramVec
+	sendDelay prometheus.Histogram
 	tokenWait prometheus.Histogram
 	refusals  [proxy.Refusals]prometheus.Counter // of the first there is none
 
@@ -33,6 +34,10 @@ var answerBuckets = []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60
 // waitBuckets are seconds: a good token is there at once, a grant takes some
 // tenths, and nobody waits for longer than 30.
 var waitBuckets = []float64{.0001, .001, .01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+
+// delayBuckets are seconds: the proxy's own work takes some ten-thousandths, and
+// what else there is to wait for may take long.
+var delayBuckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .05, .1, .5, 1, 5, 30}
 
 // newTraffic returns traffic whose metrics are in registry.
 func newTraffic(registry *prometheus.Registry) *traffic {
@@ -48,6 +53,9 @@ func newTraffic(registry *prometheus.Registry) *traffic {
 			"of requests that were forwarded or for which there was no token.", answerBuckets, "family"),
 		upstream: histogram("upstream_duration_seconds", "Time from the sending of a request to Salesforce to the head of the answer, "+
 			"the request's body included; of a replayed request, the second time.", answerBuckets, "family"),
+		sendDelay: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: "send_delay_seconds",
+			Help: "Time from the head of a request to its sending to Salesforce: the proxy's own work, a body that is read before, " +
+				"and waiting for a place among SF_MAX_CONCURRENT and for a token.", Buckets: delayBuckets}),
 		tokenWait: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: "token_wait_seconds",
 			Help: "Time that a request waited for a token, next to nothing where there is a good one.", Buckets: waitBuckets}),
 	}
@@ -59,7 +67,7 @@ func newTraffic(registry *prometheus.Registry) *traffic {
 	}
 	inFlight := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: "requests_in_flight",
 		Help: "Requests that have come in and whose answer has not ended."}, func() float64 { return float64(t.inFlight.Load()) })
-	registry.MustRegister(t.requests, t.received, t.sent, t.calls, t.failures, t.duration, t.upstream, t.tokenWait, refusals, inFlight)
+	registry.MustRegister(t.requests, t.received, t.sent, t.calls, t.failures, t.duration, t.upstream, t.sendDelay, t.tokenWait, refusals, inFlight)
 	return t
 }
 
@@ -114,6 +122,9 @@ func (c *clientTraffic) countRequest(o *proxy.Observation) {
 func (c *clientTraffic) countForwarded(o *proxy.Observation) {
 	observer(&c.durations[o.Family], c.duration, o.Family).Observe(o.Duration.Seconds())
 	c.tokenWait.Observe(o.TokenWait.Seconds())
+	if o.SendDelay > 0 {
+		c.sendDelay.Observe(o.SendDelay.Seconds())
+	}
 	if o.Upstream > 0 {
 		observer(&c.upstreams[o.Family], c.upstream, o.Family).Observe(o.Upstream.Seconds())
 	}

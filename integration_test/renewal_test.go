@@ -122,6 +122,7 @@ func TestListenerCertificateRenewal(t *testing.T) {
 		r.replace(t, "tls.key", key)
 		r.waitCount(t, reloadsApplied, i+1)
 		leaf, protocol := r.shown(t)
+		r.Log.waitFor(t, `"event":"key_change","outcome":"ok","scope":"listener","change":"in_use","serial":"`+leaf.SerialNumber.Text(16)+`"`)
 		if !leaf.NotAfter.Equal(until) || protocol != "h2" {
 			t.Errorf("renewal %d: a handshake shows a certificate until %v by %q, want until %v by h2", i, leaf.NotAfter, protocol, until)
 		}

@@ -41,6 +41,7 @@ func TestUnixSocket(t *testing.T) {
 	if status, body := curlStatus(t, "http://evil.example"+echoPath, "--unix-socket", path); status != "403" || !strings.Contains(body, "PROXY_WRONG_HOST") {
 		t.Errorf("answer to another Host = %s %s, want 403 as on loopback", status, body)
 	}
+	p.Log.waitFor(t, `"event":"denial","outcome":"refused","address":"unix",.*"rule":"wrong_host"`)
 
 	env = with(env, "PROXY_ADMIN_LISTEN="+strings.TrimPrefix(p.Admin, "http://"))
 	if got := run(t, env, "health"); got.status != 0 {

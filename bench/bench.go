@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // bench is the whole run: it starts the upstream and the peers, measures, writes
@@ -31,18 +30,18 @@ func bench(ctx context.Context, o *options, out io.Writer) error {
 	if err := writeCertificates(dir); err != nil {
 		return err
 	}
-	org, err := startUpstream(ctx, dir, "-latency", o.latency.String())
+	org, err := startUpstream(ctx, dir, "-latency", o.latency.String(), fmt.Sprintf("-http2=%t", o.http2))
 	if err != nil {
 		return err
 	}
 	defer org.stop()
 	b := &benchmark{options: o, report: newReport(o), site: &site{dir: dir, cache: filepath.Join(cache, "sfproxy-bench"),
-		upstream: org.address, profiles: o.cpuProfile != "", build: o.build}}
+		upstream: org.address, profiles: o.profiles != "", build: o.build}}
 	defer b.stop()
 	if err := b.start(ctx); err != nil {
 		return err
 	}
-	if o.cpuProfile != "" {
+	if o.profiles != "" {
 		return b.profile(ctx)
 	}
 	for _, step := range []func(context.Context) error{b.measure, b.measureLatency, b.measureMemory, b.runScenarios} {
@@ -227,45 +226,6 @@ func runTask(ctx context.Context, t task) (*result, error) {
 	}
 	r := new(result)
 	return r, json.Unmarshal(out, r)
-}
-
-// profile writes CPU profiles of sfproxy and the reference under load.
-func (b *benchmark) profile(ctx context.Context) error {
-	for _, s := range b.shapes {
-		for _, r := range b.running {
-			if r.metrics == "" || r.name != sfproxy.name && r.name != reference {
-				continue
-			}
-			file := filepath.Join(b.cpuProfile, r.name+"-"+s.name+".pprof")
-			progress("profiling %s", file)
-			t := b.taskFor(r, s)
-			t.Duration = max(t.Duration, 10*time.Second)
-			if err := profileOne(ctx, t, file); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// profileOne takes the profile of a second less than the load lasts.
-func profileOne(ctx context.Context, t task, file string) error {
-	page := strings.TrimSuffix(t.Metrics, "/metrics") + "/debug/pprof/profile?seconds=" + fmt.Sprint(int(t.Duration.Seconds()-1))
-	loaded := make(chan error, 1)
-	profile := make(chan []byte, 1)
-	go func() {
-		text, err := get(page)
-		profile <- text
-		loaded <- err
-	}()
-	if _, err := runTask(ctx, t); err != nil {
-		return err
-	}
-	text := <-profile
-	if err := <-loaded; err != nil {
-		return err
-	}
-	return os.WriteFile(file, text, 0o644)
 }
 
 // perRequest returns a figure of the window a request, NaN if some failed.

@@ -40,7 +40,7 @@ func (b *benchmark) measureLatency(ctx context.Context) error {
 
 // latencies has the load do a task at the rate.
 func (b *benchmark) latencies(ctx context.Context, t task) (*result, error) {
-	t.Rate, t.WarmUp, t.Duration, t.Connections = b.rate, 500*time.Millisecond, b.rateTime, max(64, b.connections)
+	t.Rate, t.WarmUp, t.Duration, t.Connections = b.rate, 300*time.Millisecond, b.rateTime, max(64, b.connections)
 	r, err := runTask(ctx, t)
 	if err == nil && r.Failures > 0 {
 		err = fmt.Errorf("%d requests failed, the first: %s", r.Failures, r.FirstFailure)

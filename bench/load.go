@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -86,12 +85,10 @@ func newLoad(t task) (*load, error) {
 	}
 	l := &load{task: t, shape: s, request: s.request(t.Address, t.Authorization)}
 	if t.CAFile != "" {
-		text, err := os.ReadFile(t.CAFile)
+		roots, err := readRoots(t.CAFile)
 		if err != nil {
 			return nil, err
 		}
-		roots := x509.NewCertPool()
-		roots.AppendCertsFromPEM(text)
 		l.tls = &tls.Config{RootCAs: roots, ServerName: "localhost"}
 	}
 	return l, nil

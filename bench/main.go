@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"runtime"
@@ -45,5 +44,9 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return bench(ctx, opts, io.Writer(os.Stdout))
+	err = bench(ctx, opts, os.Stdout)
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // whatever broke off because of it
+	}
+	return err
 }

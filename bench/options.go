@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -23,7 +24,8 @@ type options struct {
 	starts      int           // how often each peer is started
 	scenarios   bool          // those of scenario.go
 	build       bool          // peers that are not built yet
-	cpuProfile  string        // directory that profiles of sfproxy and bare are written to
+	http2       bool          // the upstream offers it
+	profiles    string        // directory that profiles of sfproxy and bare are written to
 	markdown    string        // file that the table is written to
 }
 
@@ -38,8 +40,9 @@ func parseOptions(args []string) (*options, error) {
 	flags.DurationVar(&o.duration, "duration", 1200*time.Millisecond, "of a measurement")
 	flags.DurationVar(&o.latency, "latency", 0, "of the upstream, before each answer")
 	flags.IntVar(&o.rate, "rate", 800, "requests a second when latencies are measured; 0 does without")
+	flags.BoolVar(&o.http2, "http2", false, "the upstream offers HTTP/2, and "+bareHTTP2.name+" is a peer that speaks it")
 	flags.BoolVar(&o.scenarios, "scenarios", true, "renewal under load, requests that wait, the token manager")
-	flags.StringVar(&o.cpuProfile, "cpuprofile", "", "write CPU profiles of sfproxy and "+reference+" into this directory, shape by shape, instead of measuring")
+	flags.StringVar(&o.profiles, "cpuprofile", "", "write profiles (.cpu, .allocs) of sfproxy and "+reference+" into this directory, a shape at a time, instead of measuring")
 	flags.StringVar(&o.markdown, "markdown", "", "write the table to this file, too")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
@@ -47,7 +50,7 @@ func parseOptions(args []string) (*options, error) {
 	if flags.NArg() > 0 {
 		return nil, fmt.Errorf("unknown argument %q (see -help)", flags.Arg(0))
 	}
-	o.warmUp, o.rateRounds, o.rateTime, o.starts, o.build = 300*time.Millisecond, 3, 3*time.Second, 5, true
+	o.warmUp, o.rateRounds, o.rateTime, o.starts, o.build = 300*time.Millisecond, 6, 1500*time.Millisecond, 5, true
 	if *quick {
 		o.rounds, o.duration, o.warmUp = 1, 300*time.Millisecond, 150*time.Millisecond
 		o.rateRounds, o.rateTime, o.starts, o.scenarios, o.build = 1, time.Second, 1, false, false
@@ -55,6 +58,12 @@ func parseOptions(args []string) (*options, error) {
 	var err error
 	if o.peers, err = choosePeers(*only); err != nil {
 		return nil, err
+	}
+	if o.profiles != "" {
+		o.peers, o.starts = []*peer{sfproxy, bare}, 1
+	}
+	if o.http2 {
+		o.peers = append(slices.Clip(o.peers), bareHTTP2)
 	}
 	if o.shapes, err = chooseShapes(*chosen); err != nil {
 		return nil, err
@@ -72,8 +81,8 @@ func (o *options) validate() error {
 		return fmt.Errorf("-rate %d: 0 to 20000", o.rate)
 	case o.duration < 100*time.Millisecond:
 		return fmt.Errorf("-duration %v: at least 100ms", o.duration)
-	case o.cpuProfile != "":
-		return os.MkdirAll(o.cpuProfile, 0o755)
+	case o.profiles != "":
+		return os.MkdirAll(o.profiles, 0o755)
 	}
 	return nil
 }

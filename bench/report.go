@@ -72,11 +72,7 @@ func (r *report) note(format string, args ...any) {
 // closed takes the result of a closed loop.
 func (r *report) closed(c cell, round int, m *result) {
 	r.cpu.set(c, round, m.perRequest(float64(m.CPU)/float64(time.Microsecond)))
-	throughput := math.NaN()
-	if m.Failures == 0 {
-		throughput = m.Requests / m.Elapsed.Seconds()
-	}
-	r.throughput.set(c, round, throughput)
+	r.throughput.set(c, round, 1/m.perRequest(m.Elapsed.Seconds()))
 	if m.Allocations > 0 {
 		r.allocations.set(c, round, m.perRequest(m.Allocations))
 	}
@@ -135,8 +131,12 @@ func (s spread) with(verb string) string {
 func (r *report) markdown() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s · %s, %d cores · %s · Linux %s\n\n", r.date.Format("2006-01-02 15:04 MST"), processor(), runtime.NumCPU(), runtime.Version(), kernel())
-	fmt.Fprintf(&b, "%d rounds of %v, %d connections (at most 4 with blobs), keep-alive, upstream over HTTPS on HTTP/1.1, latency of the upstream %v. Median of the rounds (lowest–highest).\n",
-		r.options.rounds, r.options.duration, r.options.connections, r.options.latency)
+	protocols := "HTTP/1.1"
+	if r.options.http2 {
+		protocols += " and HTTP/2"
+	}
+	fmt.Fprintf(&b, "%d rounds of %v, %d connections (at most 4 with blobs), keep-alive, upstream over HTTPS on %s, latency of the upstream %v. Median of the rounds (lowest–highest).\n",
+		r.options.rounds, r.options.duration, r.options.connections, protocols, r.options.latency)
 	r.table(&b, "CPU a request, as a ratio to the bare tuned ReverseProxy of the same round", func(c cell) string {
 		return spreadOf(r.cpu.ratios(c)).with("%.2f")
 	})

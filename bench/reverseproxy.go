@@ -22,8 +22,9 @@ import (
 // bare is what a Go programmer who knows net/http well would write in an hour,
 // and what sfproxy is measured against; stock is what is written in a minute.
 var (
-	bare  = &peer{name: reference, what: "bare ReverseProxy, tuned", prepare: prepareReverseProxy, command: reverseProxyCommand("-tuned")}
-	stock = &peer{name: "stock", what: "bare ReverseProxy, stock", prepare: prepareReverseProxy, command: reverseProxyCommand()}
+	bare      = &peer{name: reference, what: "bare ReverseProxy, tuned", prepare: prepareReverseProxy, command: reverseProxyCommand("-tuned")}
+	bareHTTP2 = &peer{name: "bare-h2", what: "bare ReverseProxy, tuned, HTTP/2 upstream", prepare: prepareReverseProxy, command: reverseProxyCommand("-tuned", "-http2")}
+	stock     = &peer{name: "stock", what: "bare ReverseProxy, stock", prepare: prepareReverseProxy, command: reverseProxyCommand()}
 )
 
 func prepareReverseProxy(context.Context, *site) (program, version string, err error) {
@@ -52,6 +53,7 @@ func serveReverseProxy(ctx context.Context, args []string) error {
 	upstream := flags.String("upstream", "", "origin that requests go to")
 	listen := flags.String("listen", "", "address")
 	admin := flags.String("admin", "", "address of /metrics and /debug/pprof")
+	http2 := flags.Bool("http2", false, "speak HTTP/2 to the upstream")
 	tuned := flags.Bool("tuned", false, "with pooled buffers and connections")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -60,12 +62,10 @@ func serveReverseProxy(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	pem, err := os.ReadFile(*ca)
+	roots, err := readRoots(*ca)
 	if err != nil {
 		return err
 	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
 	handler := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(target)
 		r.Out.Header.Set("Authorization", "Bearer "+accessToken)
@@ -74,6 +74,7 @@ func serveReverseProxy(ctx context.Context, args []string) error {
 	transport.TLSClientConfig = &tls.Config{RootCAs: roots}
 	if *tuned {
 		transport = tunedTransport(roots)
+		transport.Protocols.SetHTTP2(*http2)
 		handler.BufferPool = new(buffers)
 	}
 	handler.Transport = transport

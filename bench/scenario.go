@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
-	"os"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -16,9 +14,9 @@ import (
 	"time"
 )
 
-// runScenarios measures what is no comparison of peers.
+// runScenarios measures what is no comparison of peers but of sfproxy alone.
 func (b *benchmark) runScenarios(ctx context.Context) error {
-	if !b.scenarios {
+	if !b.scenarios || !slices.Contains(b.peers, sfproxy) {
 		return nil
 	}
 	for _, scenario := range []func(context.Context) error{b.renewal, b.waiting, b.manager} {
@@ -116,12 +114,10 @@ func newRenewalReport(m *result, grants []time.Time) *renewalReport {
 
 // grantTimes asks the upstream when tokens were asked for.
 func grantTimes(caFile, address string) ([]time.Time, error) {
-	pem, err := os.ReadFile(caFile)
+	roots, err := readRoots(caFile)
 	if err != nil {
 		return nil, err
 	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}}
 	resp, err := client.Get("https://" + address + "/bench/grants")
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -40,6 +41,7 @@ func serveUpstream(ctx context.Context, args []string) error {
 	dir := flags.String("dir", "", "directory of the certificate")
 	latency := flags.Duration("latency", 0, "before each answer")
 	grantLatency := flags.Duration("grant-latency", 0, "before each token")
+	offerHTTP2 := flags.Bool("http2", false, "offer HTTP/2, too")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -58,23 +60,31 @@ func serveUpstream(ctx context.Context, args []string) error {
 		u.responses[s.method+" "+s.path] = s.response()
 	}
 	fmt.Fprintln(os.Stdout, u.issuer)
-	listener := tls.NewListener(plain, &tls.Config{
-		Certificates: []tls.Certificate{certificate}, NextProtos: []string{"http/1.1"}, DynamicRecordSizingDisabled: true,
-	})
+	settings := &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"http/1.1"}, DynamicRecordSizingDisabled: true}
+	if *offerHTTP2 {
+		settings.NextProtos = []string{"h2", "http/1.1"}
+	}
+	multiplexed := newConnections(ctx, plain.Addr())
+	go http.Serve(multiplexed, http.HandlerFunc(u.serveHTTP2))
 	for {
-		conn, err := listener.Accept()
+		conn, err := plain.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		go u.serve(conn)
+		go u.serve(ctx, tls.Server(conn, settings), multiplexed)
 	}
 }
 
-// serve answers a connection's requests until it ends.
-func (u *upstream) serve(conn net.Conn) {
+// serve answers a connection's requests until it ends; one of HTTP/2 goes to
+// multiplexed.
+func (u *upstream) serve(ctx context.Context, conn *tls.Conn, multiplexed *connections) {
+	if err := conn.HandshakeContext(ctx); err == nil && conn.ConnectionState().NegotiatedProtocol == "h2" {
+		multiplexed.hand(conn)
+		return
+	}
 	defer conn.Close()
 	r := bufio.NewReaderSize(conn, 16<<10)
 	for {

@@ -74,7 +74,7 @@ and puts them on the app's requests.
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(serve, newDemoCommand(environ), newDevorgCommand(), newTokenCommand(environ), newDoctorCommand(environ), newKeygenCommand(), newHealthCommand(environ), newPolicyCommand(environ), newVersionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
-	withVariables(root, "SF_", "PROXY_", "LOG_")
+	withVariables(root, "SF_", "PROXY_", "LOG_", "OTEL_")
 	return root
 }
 

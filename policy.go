@@ -96,7 +96,7 @@ func (o *explainOptions) run(cmd *cobra.Command, environ []string, client, metho
 		return usageError{err}
 	}
 	var noTokens *auth.Manager // nothing is sent
-	p, err := newProxy(cfg, noTokens, nil, http.DefaultTransport, telemetry.NewMetrics(version()), audit{}, slog.New(slog.DiscardHandler))
+	p, err := newProxy(cfg, noTokens, nil, http.DefaultTransport, signals{metrics: telemetry.NewMetrics(version()), logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}

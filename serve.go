@@ -36,7 +36,7 @@ func newServeCommand(environ []string) *cobra.Command {
 			return serve(cmd.Context(), cfg, environ, logger, nil)
 		},
 	}
-	withVariables(cmd, "SF_", "PROXY_", "LOG_")
+	withVariables(cmd, "SF_", "PROXY_", "LOG_", "OTEL_")
 	return cmd
 }
 
@@ -47,6 +47,7 @@ type server struct {
 	logger  *slog.Logger
 	audit   audit
 	manager *auth.Manager
+	traces  *telemetry.Traces // nil for none
 	health  *telemetry.Health
 	proxy   *http.Server
 	admin   *http.Server // nil for none
@@ -108,18 +109,23 @@ func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*serv
 	if err != nil {
 		return nil, err
 	}
-	manager := auth.NewManager(metrics.CountGrants(audit.grants(org.Grant)), logger)
-	logins, err := newLogins(cfg, keys.first, manager, transport, metrics, audit, logger)
+	traces, err := newTraces(cfg.Traces, logger)
+	if err != nil {
+		return nil, err
+	}
+	signals := signals{metrics, audit, traces, logger}
+	manager := auth.NewManager(traces.Grants(metrics.CountGrants(audit.grants(org.Grant))), logger)
+	logins, err := newLogins(cfg, keys.first, manager, transport, signals)
 	if err != nil {
 		manager.Close()
 		return nil, err
 	}
-	handler, err := newProxy(cfg, manager, logins, transport, metrics, audit, logger)
+	handler, err := newProxy(cfg, manager, logins, transport, signals)
 	if err != nil {
 		manager.Close()
 		return nil, err
 	}
-	s := &server{cfg: cfg, keys: keys, logger: logger, audit: audit, manager: manager, limited: metrics.Limited,
+	s := &server{cfg: cfg, keys: keys, logger: logger, audit: audit, manager: manager, traces: traces, limited: metrics.Limited,
 		proxy: newHTTPServer(handler, logger), paced: handler.Listener}
 	s.proxy.ConnContext = handler.ConnContext
 	s.proxy.TLSConfig = handshakes.serverSettings()
@@ -224,6 +230,7 @@ func (s *server) run(ctx context.Context, hangup <-chan os.Signal, listening fun
 	s.manager.Close()
 	serving.Wait()
 	s.audit.stopped(err)
+	s.traces.Close(context.WithoutCancel(ctx))
 	return err
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/sha256"
@@ -68,7 +69,7 @@ func newOrg(sf config.Salesforce, k keys, onKey func(auth.KeyEvent), transport h
 }
 
 // newLogins returns what answers logins, nil if no client has a password.
-func newLogins(cfg *config.Config, key crypto.Signer, tokens login.Tokens, transport http.RoundTripper, metrics *telemetry.Metrics, audit audit, logger *slog.Logger) (*login.Logins, error) {
+func newLogins(cfg *config.Config, key crypto.Signer, tokens login.Tokens, transport http.RoundTripper, to signals) (*login.Logins, error) {
 	if !slices.ContainsFunc(cfg.Clients, func(c config.Client) bool { return c.Username != "" }) {
 		return nil, nil
 	}
@@ -90,11 +91,11 @@ func newLogins(cfg *config.Config, key crypto.Signer, tokens login.Tokens, trans
 		AllowPlain:    cfg.Proxy.AllowPlainLogin,
 		OnAttempt: func(a login.Attempt) {
 			if a.Outcome == login.Refused {
-				metrics.Denied("", "login")
+				to.metrics.Denied("", "login")
 			}
-			audit.attempted(a)
+			to.audit.attempted(a)
 		},
-		Logger: logger,
+		Logger: to.logger,
 	})
 }
 
@@ -151,8 +152,28 @@ func newClients(configured []config.Client) ([]proxy.Client, error) {
 	return clients, nil
 }
 
+// signals are what tells people of the program's work.
+type signals struct {
+	metrics *telemetry.Metrics
+	audit   audit
+	traces  *telemetry.Traces // nil for none
+	logger  *slog.Logger
+}
+
+// newTraces returns nil where no traces are wanted.
+func newTraces(cfg config.Traces, logger *slog.Logger) (*telemetry.Traces, error) {
+	if cfg.Endpoint == nil {
+		return nil, nil
+	}
+	traces, err := telemetry.NewTraces(context.Background(), cfg.Endpoint.String(), version(), logger)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return traces, nil
+}
+
 // newProxy returns the main flow. logins may be nil.
-func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, transport http.RoundTripper, metrics *telemetry.Metrics, audit audit, logger *slog.Logger) (*proxy.Proxy, error) {
+func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, transport http.RoundTripper, to signals) (*proxy.Proxy, error) {
 	clients, err := newClients(cfg.Clients)
 	if err != nil {
 		return nil, err
@@ -161,13 +182,17 @@ func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, tra
 	if logins != nil {
 		answerer = logins
 	}
+	var tracer proxy.Tracer
+	if to.traces != nil {
+		tracer = to.traces
+	}
 	var queue *quota.Queue
 	if n := cfg.Salesforce.MaxConcurrent; n > 0 {
 		queue = quota.NewQueue(n)
-		metrics.FollowQueue(queue)
+		to.metrics.FollowQueue(queue)
 	}
 	usage := new(quota.Usage)
-	metrics.FollowUsage(usage)
+	to.metrics.FollowUsage(usage)
 	reserve, err := quota.ParseReserve(cfg.Proxy.APIReserve)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("PROXY_API_RESERVE %w", err)}
@@ -188,18 +213,20 @@ func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, tra
 		StallTimeout:  cfg.Proxy.StallTimeout,
 		ReplayBuffer:  cfg.Proxy.ReplayBuffer,
 		MinAPIVersion: cfg.Salesforce.MinAPIVersion,
-		OnRaised:      metrics.APIVersionRaised,
+		OnRaised:      to.metrics.APIVersionRaised,
 		OnDenied: func(d proxy.Denial) {
-			metrics.Denied(d.Client, d.Rule)
-			audit.denied(d)
+			to.metrics.Denied(d.Client, d.Rule)
+			to.audit.denied(d)
 		},
-		Observer:     metrics,
-		OnLimited:    metrics.Limited,
-		Reserve:      reserve,
-		Usage:        usage,
-		Queue:        queue,
-		QueueTimeout: cfg.Salesforce.QueueTimeout,
-		Logger:       logger,
+		Observer:      to.metrics,
+		Tracer:        tracer,
+		TraceUpstream: cfg.Traces.Upstream,
+		OnLimited:     to.metrics.Limited,
+		Reserve:       reserve,
+		Usage:         usage,
+		Queue:         queue,
+		QueueTimeout:  cfg.Salesforce.QueueTimeout,
+		Logger:        to.logger,
 
 		MaxRequests: cfg.Proxy.MaxRequests, MaxRequestsPerClient: cfg.Proxy.MaxRequestsPerClient,
 	})

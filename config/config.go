@@ -21,6 +21,7 @@ type Config struct {
 	Proxy      Proxy
 	Clients    []Client `envPrefix:"PROXY_CLIENT"`
 	Log        Log
+	Traces     Traces
 	// Warnings are to be logged at start: unknown variables, those of others
 	// that cannot be read, and what is allowed but risky. They hold no secrets.
 	Warnings []string `env:"-"`
@@ -182,6 +183,14 @@ type Log struct {
 	AuditFile string `env:"LOG_AUDIT_FILE" shown:"the log" help:"file of the audit log: JSON lines about logins, denials, key and policy changes, see docs/audit.md" example:"/var/log/sfproxy/audit.log"`
 }
 
+// Traces is where the program sends traces.
+type Traces struct {
+	// Endpoint is an origin, perhaps with a path; nil = none.
+	Endpoint *url.URL `env:"OTEL_EXPORTER_OTLP_ENDPOINT" shown:"off" help:"OTLP/HTTP receiver that traces are sent to; the other OTEL_* variables of OpenTelemetry count then" example:"http://127.0.0.1:4318"`
+	// Upstream is whether Salesforce is told.
+	Upstream bool `env:"SF_TRACEPARENT" envDefault:"false" help:"tells Salesforce which trace a request is part of (traceparent)" example:"true"`
+}
+
 // Parse returns the configuration in environ, which has the form of
 // [os.Environ], and reads the files that it names. Spaces around a value do not
 // count (but in a secret), and an empty variable is an unset one. The error is
@@ -198,6 +207,7 @@ func Parse(environ []string) (*Config, error) {
 	p.checkExposure(cfg)
 	p.checkLog(&cfg.Log)
 	p.checkCompanyProxy()
+	p.checkTraces(cfg.Traces)
 	if len(p.faults) > 0 {
 		cfg.Wipe()
 		return nil, &Error{p.faults}

@@ -229,6 +229,14 @@ func (p *parser) checkTLS(proxy *Proxy) {
 	}
 }
 
+// checkTraces warns of a receiver that is spoken to in the wrong language.
+func (p *parser) checkTraces(t Traces) {
+	const protocol = "OTEL_EXPORTER_OTLP_PROTOCOL"
+	if set := p.env[protocol]; t.Endpoint != nil && set != "" && set != "http/protobuf" {
+		p.warn("%s: traces are sent by http/protobuf all the same: OTEL_EXPORTER_OTLP_ENDPOINT has to be a receiver of that, mostly on port 4318", protocol)
+	}
+}
+
 func (p *parser) checkLog(log *Log) {
 	log.Format = strings.ToLower(log.Format)
 	if !slices.Contains([]string{"auto", "json", "text"}, log.Format) {

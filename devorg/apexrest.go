@@ -67,7 +67,7 @@ func (o *Org) serveApex(w http.ResponseWriter, r *http.Request, h *host) {
 var echoed = []string{
 	"Accept", "Accept-Encoding", "Connection", "Content-Encoding", "Content-Type", "Cookie", "Expect", "If-Match",
 	"If-Modified-Since", "If-None-Match", "Range", "Sforce-Call-Options", "Sforce-Query-Options", "Soapaction",
-	"Te", "User-Agent", "X-Request-Id", "X-Custom",
+	"Te", "User-Agent", "X-Request-Id", "X-Custom", "Traceparent", "Tracestate", "Baggage",
 }
 
 func echo(w http.ResponseWriter, r *http.Request) {

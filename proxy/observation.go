@@ -85,7 +85,7 @@ func (r Refused) String() string {
 
 // finish completes the observation of an exchange and hands it to the observer.
 func (p *Proxy) finish(ex *exchange, rec *recorder, whole bool) {
-	if p.cfg.Observer == nil {
+	if p.cfg.Observer == nil && ex.trace == nil {
 		return
 	}
 	o := &ex.seen
@@ -98,11 +98,20 @@ func (p *Proxy) finish(ex *exchange, rec *recorder, whole bool) {
 		o.Source = FromProxy
 	}
 	o.Counted = o.Counted && o.Source != FromProxy
+	name := ""
 	observer := p.nobody
-	if ex.client != nil && ex.client.observer != nil {
-		observer = ex.client.observer
+	if ex.client != nil {
+		name = ex.client.Name
+		if ex.client.observer != nil {
+			observer = ex.client.observer
+		}
 	}
-	observer.Done(o)
+	if observer != nil {
+		observer.Done(o)
+	}
+	if ex.trace != nil {
+		ex.trace.End(name, ex.path, rec.Header().Get(errorHeader), o)
+	}
 }
 
 // observed returns a copy of list in which each client has its observer.

@@ -30,6 +30,11 @@ func (p *Proxy) observe(next http.Handler) http.Handler {
 		if p.cfg.Observer != nil {
 			p.cfg.Observer.Arrived()
 		}
+		if p.cfg.Tracer != nil {
+			if ex.trace = p.cfg.Tracer.Start(r, ex.id); ex.trace != nil {
+				w.Header()[traceresponse] = []string{ex.trace.ID()}
+			}
+		}
 		defer func() {
 			p.logExchange(ex, recorder, whole)
 			p.finish(ex, recorder, whole)

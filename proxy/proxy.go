@@ -81,6 +81,10 @@ type Config struct {
 	OnLimited func(limit string)
 	// Observer counts what requests do. Default: nobody does.
 	Observer Observer
+	// Tracer follows requests. Default: nobody does.
+	Tracer Tracer
+	// TraceUpstream tells Salesforce which trace a request is part of.
+	TraceUpstream bool
 	// MaxRequests is how many requests run at a time; 0 for no limit. Those over
 	// it get 429.
 	MaxRequests int
@@ -164,7 +168,7 @@ func New(cfg Config) (*Proxy, error) {
 	p.clients.Store(&clients{list: p.counted(p.observed(cfg.Clients)), open: len(cfg.Clients) == 0})
 	reverse := &httputil.ReverseProxy{
 		Rewrite:        rewrite,
-		Transport:      &transport{base: cfg.Transport, tokens: cfg.Tokens, logger: cfg.Logger},
+		Transport:      &transport{base: cfg.Transport, tokens: cfg.Tokens, logger: cfg.Logger, traceUpstream: cfg.TraceUpstream},
 		ModifyResponse: p.respond,
 		ErrorHandler:   p.fail,
 		BufferPool:     new(bufferPool),
@@ -192,9 +196,11 @@ type exchange struct {
 	raisedFrom string // the API version in the path, if it was too low
 	raisedPath string // the raw path with a higher one
 
+	trace    Trace // nil if nobody follows
 	inbound  *http.Request
 	upload   *pacedBody  // nil if the request has no body, or clients are not paced
 	token    *auth.Token // the one that the answer was got with
+	sent     bool        // at least once
 	replayed bool
 	failure  error  // why the proxy itself answered
 	rule     string // that refused the request; "" if none did

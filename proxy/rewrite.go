@@ -14,6 +14,7 @@ var droppedHeaders = []string{
 	"Authorization", "X-Sfdc-Session", "X-Api-Key", "Cookie",
 	"Via", "X-Real-Ip",
 	"Connection", "Upgrade", // ReverseProxy puts these back for a WebSocket; Salesforce's APIs have none
+	traceparent, tracestate, "Baggage",
 	"Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-User", "Origin", "Referer",
 }
 

@@ -77,6 +77,8 @@ type transport struct {
 	logger   *slog.Logger
 	policies sync.Map // subject → *policyRefusal, the last that a renewal was tried against
 	opinions opinions
+
+	traceUpstream bool
 }
 
 // policyRefusal is that a session policy of the org refused a token. It will
@@ -138,7 +140,9 @@ func outcomeOf(r refusal, err error) Refused {
 func (t *transport) attempt(req *http.Request, ex *exchange) (*http.Response, refusal, error) {
 	ctx := ex.inbound.Context()
 	began := time.Since(ex.started)
+	wait := ex.begin(PartToken)
 	token, err := t.tokens.Token(ctx, ex.client.Subject)
+	wait.end(0, err)
 	asked := time.Since(ex.started)
 	ex.seen.Forwarded, ex.seen.Upstream = true, 0
 	ex.seen.TokenWait += asked - began
@@ -156,7 +160,7 @@ func (t *transport) attempt(req *http.Request, ex *exchange) (*http.Response, re
 	if ex.seen.SendDelay == 0 {
 		ex.seen.SendDelay = asked
 	}
-	resp, err := t.base.RoundTrip(out)
+	resp, err := t.send(out, ex)
 	if err != nil {
 		return nil, accepted, err
 	}
@@ -166,6 +170,26 @@ func (t *transport) attempt(req *http.Request, ex *exchange) (*http.Response, re
 		t.opinions.of(token).accept(ex.path)
 	}
 	return resp, refusal, nil
+}
+
+// send sends an attempt, of which the second one is the replay.
+func (t *transport) send(out *http.Request, ex *exchange) (*http.Response, error) {
+	kind := PartUpstream
+	if ex.sent {
+		kind = PartReplay
+	}
+	ex.sent = true
+	span := ex.begin(kind)
+	if t.traceUpstream {
+		span.traceUpstream(out.Header, ex)
+	}
+	resp, err := t.base.RoundTrip(out)
+	if err != nil {
+		span.end(0, err)
+		return nil, err
+	}
+	span.end(resp.StatusCode, nil)
+	return resp, nil
 }
 
 // outbound returns req with the token, the token's instance and a body reader

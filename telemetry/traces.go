@@ -1,0 +1,172 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	// OpenTelemetry's own SDK and exporter: batches, retries, sampling and the
+	// OTEL_* variables behave as operators know them.
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.37.0"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/sfproxy/sfproxy/auth"
+	"github.com/sfproxy/sfproxy/proxy"
+)
+
+// Traces sends what the proxy does, request by request, to an OpenTelemetry
+// receiver. It is a [proxy.Tracer], safe for concurrent use.
+type Traces struct {
+	provider *sdk.TracerProvider
+	tracer   trace.Tracer
+}
+
+// NewTraces returns the Traces that go to endpoint, the origin (and perhaps a
+// path) of an OTLP/HTTP receiver. How they are sampled and sent is read from the
+// process's other OTEL_* variables (OpenTelemetry Environment Variable
+// Specification). It does not wait for the receiver; what cannot be sent is told
+// to logger, once a minute at most.
+func NewTraces(ctx context.Context, endpoint, version string, logger *slog.Logger) (*Traces, error) {
+	otel.SetErrorHandler(&traceErrors{logger: logger})
+	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(strings.TrimSuffix(endpoint, "/")+"/v1/traces"))
+	if err != nil {
+		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_ENDPOINT: %w", err)
+	}
+	described, err := resource.New(ctx,
+		resource.WithAttributes(semconv.ServiceName("sfproxy"), semconv.ServiceVersion(version)),
+		resource.WithTelemetrySDK(), resource.WithFromEnv()) // the last one wins
+	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
+		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
+	}
+	provider := sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithResource(described))
+	return &Traces{provider, provider.Tracer("github.com/sfproxy/sfproxy")}, nil
+}
+
+// Close sends what is left to be sent, within ctx and a few seconds. On nil it
+// does nothing.
+func (t *Traces) Close(ctx context.Context) {
+	if t == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := t.provider.Shutdown(ctx); err != nil {
+		otel.Handle(err)
+	}
+}
+
+// traceErrors logs what the exporter could not do, once a minute at most.
+type traceErrors struct {
+	logger *slog.Logger
+	last   atomic.Int64 // seconds since 1970
+}
+
+func (e *traceErrors) Handle(err error) {
+	now, last := time.Now().Unix(), e.last.Load()
+	if now-last >= 60 && e.last.CompareAndSwap(last, now) {
+		e.logger.Warn("traces are not sent", "error", err.Error(), "hint", "see OTEL_EXPORTER_OTLP_ENDPOINT and the receiver")
+	}
+}
+
+// Start implements [proxy.Tracer].
+func (t *Traces) Start(r *http.Request, id string) proxy.Trace {
+	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.HeaderCarrier(r.Header))
+	ctx, span := t.tracer.Start(ctx, r.Method, trace.WithSpanKind(trace.SpanKindServer))
+	if !span.IsRecording() {
+		return nil
+	}
+	span.SetAttributes(semconv.HTTPRequestMethodKey.String(r.Method), attribute.String("sfproxy.request_id", id))
+	return &tracedRequest{t.tracer, ctx, span, r.Method}
+}
+
+// tracedRequest is a request's span.
+type tracedRequest struct {
+	tracer trace.Tracer
+	ctx    context.Context // with the span; one trace's life is one request's
+	span   trace.Span
+	method string
+}
+
+// ID implements [proxy.Trace].
+func (r *tracedRequest) ID() string { return traceparent(r.span) }
+
+// traceparent writes a span as W3C Trace Context has it.
+func traceparent(s trace.Span) string {
+	c := s.SpanContext()
+	return fmt.Sprintf("00-%s-%s-%s", c.TraceID(), c.SpanID(), c.TraceFlags())
+}
+
+// Begin implements [proxy.Trace].
+func (r *tracedRequest) Begin(p proxy.Part) proxy.Span {
+	kind := trace.SpanKindClient
+	if p == proxy.PartToken {
+		kind = trace.SpanKindInternal
+	}
+	_, span := r.tracer.Start(r.ctx, p.String(), trace.WithSpanKind(kind))
+	return tracedPart{span}
+}
+
+// End implements [proxy.Trace].
+func (r *tracedRequest) End(client, path, code string, o *proxy.Observation) {
+	family := o.Family.String()
+	r.span.SetName(r.method + " " + family)
+	r.span.SetAttributes(semconv.URLPath(path), semconv.HTTPResponseStatusCode(o.Status),
+		attribute.String("sfproxy.client", client), attribute.String("sfproxy.family", family),
+		attribute.String("sfproxy.source", o.Source.String()))
+	switch {
+	case !o.Whole:
+		r.span.SetStatus(codes.Error, "the answer broke off")
+	case o.Status >= 500:
+		r.span.SetStatus(codes.Error, code)
+	}
+	if code != "" {
+		r.span.SetAttributes(semconv.ErrorTypeKey.String(code))
+	}
+	r.span.End()
+}
+
+// tracedPart is the span of a part.
+type tracedPart struct{ span trace.Span }
+
+// Traceparent implements [proxy.Span].
+func (p tracedPart) Traceparent() string { return traceparent(p.span) }
+
+// End implements [proxy.Span].
+func (p tracedPart) End(status int, err error) {
+	if status != 0 {
+		p.span.SetAttributes(semconv.HTTPResponseStatusCode(status))
+	}
+	if err != nil {
+		p.span.SetStatus(codes.Error, err.Error())
+	}
+	p.span.End()
+}
+
+// Grants returns grant followed. Each is a trace of its own, since it serves all
+// requests that wait for it, and those that come later. On nil it returns grant.
+func (t *Traces) Grants(grant auth.GrantFunc) auth.GrantFunc {
+	if t == nil {
+		return grant
+	}
+	return func(ctx context.Context, subject string) (*auth.Token, error) {
+		_, span := t.tracer.Start(ctx, "grant", trace.WithSpanKind(trace.SpanKindClient), trace.WithNewRoot())
+		defer span.End()
+		token, err := grant(ctx, subject)
+		if err != nil {
+			span.SetStatus(codes.Error, err.Error())
+		}
+		return token, err
+	}
+}

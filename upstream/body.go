@@ -1,0 +1,91 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync/atomic"
+)
+
+// body is an answer's body. At its end, if it is whole, the connection takes the
+// next request; whatever else happens to the body, it is closed.
+type body struct {
+	io.ReadCloser // net/http's, which knows where it ends
+	exchange
+	over  atomic.Bool // the connection is no longer this body's
+	ended error       // what Read has ended with; of the goroutine that reads
+}
+
+var errBodyClosed = errors.New("the answer's body is read after Close")
+
+func (b *body) Read(p []byte) (int, error) {
+	if b.over.Load() {
+		if b.ended != nil {
+			return 0, b.ended
+		}
+		return 0, errBodyClosed
+	}
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.ended = b.end(err)
+	}
+	return n, b.ended
+}
+
+// end is called with what a Read has returned, and returns what to tell.
+func (b *body) end(err error) error {
+	switch {
+	case !b.over.CompareAndSwap(false, true):
+		return err // closed meanwhile
+	case err == io.EOF:
+		b.finish()
+		return err
+	}
+	return b.fail(err)
+}
+
+// Close ends the request. The rest of a body that was not read to its end is
+// not waited for: its connection is closed.
+func (b *body) Close() error {
+	if b.over.CompareAndSwap(false, true) {
+		b.stop()
+		b.conn.abort()
+	}
+	return nil
+}
+
+// exchange is one request and its answer on a connection.
+type exchange struct {
+	ctx      context.Context
+	stop     func() bool // ends watching ctx; false if that has ended
+	conn     *conn
+	pool     *pool
+	reusable bool // what the answer says
+}
+
+// watch begins an exchange: the connection is closed if ctx ends before it.
+func watch(ctx context.Context, c *conn, p *pool) exchange {
+	return exchange{ctx: ctx, stop: context.AfterFunc(ctx, c.abort), conn: c, pool: p}
+}
+
+// finish ends an exchange after a whole answer.
+func (x *exchange) finish() {
+	if !x.stop() { // abort is running, or has
+		return
+	}
+	if !x.reusable || !x.conn.clean() {
+		x.conn.close()
+		return
+	}
+	x.pool.put(x.conn)
+}
+
+// fail ends an exchange that broke off and returns the error to tell.
+func (x *exchange) fail(err error) error {
+	x.stop()
+	x.conn.abort()
+	if x.ctx.Err() != nil {
+		return context.Cause(x.ctx)
+	}
+	return err
+}

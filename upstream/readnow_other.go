@@ -1,0 +1,9 @@
+//go:build !unix
+
+package upstream
+
+import "syscall"
+
+const canReadNow = false
+
+func readNow(uintptr, []byte) (int, error) { return 0, syscall.EAGAIN }

@@ -1,0 +1,118 @@
+package upstream
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Transport is an [http.RoundTripper] for ordinary requests over HTTP/1.1: those
+// without a body or with one of up to 64 KiB and known length, which is read
+// before anything is sent. The rest goes to the base: uploads, those that ask
+// before they send (Expect), through company proxies, with a
+// [net/http/httptrace.ClientTrace], with a Connection header, or odd in some
+// other way. Safe for concurrent use.
+type Transport struct {
+	base *http.Transport
+	pool pool
+}
+
+// New returns a Transport that dials, shakes hands and waits as base is set up
+// to, and has its own idle connections. base must not be changed once it is in
+// use. A base with settings that this one does not know gets all requests:
+// those that compress, bound the connections of a host or dial TLS themselves.
+func New(base *http.Transport) *Transport {
+	t := &Transport{base: base}
+	t.pool.limits = func() (int, time.Duration) {
+		return cmp.Or(base.MaxIdleConnsPerHost, http.DefaultMaxIdleConnsPerHost), base.IdleConnTimeout
+	}
+	return t
+}
+
+// CloseIdleConnections closes the connections that no request uses.
+func (t *Transport) CloseIdleConnections() {
+	t.pool.closeIdle()
+	t.base.CloseIdleConnections()
+}
+
+// RoundTrip implements [http.RoundTripper]. A request that died with a
+// connection that was used before is sent once more, on a new one, if none of it
+// was sent, or if its method changes nothing and no answer had begun: a POST of
+// which anything was sent is never sent again.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if !t.takes(req) {
+		return t.base.RoundTrip(req)
+	}
+	m := messages.Get().(*message)
+	defer m.free()
+	if !m.appendHead(req) {
+		return t.base.RoundTrip(req)
+	}
+	if err := m.appendBody(req); err != nil {
+		return nil, err
+	}
+	ctx := req.Context()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if c := t.pool.take(originOf(req.URL)); c != nil {
+		resp, again, err := t.exchange(c, req, *m)
+		if err == nil || !again {
+			return resp, err
+		}
+	}
+	c, err := t.dial(ctx, req.URL)
+	if err != nil {
+		return nil, err
+	}
+	resp, _, err := t.exchange(c, req, *m)
+	return resp, err
+}
+
+// exchange sends a request and reads the head of its answer. again is whether
+// the request may be sent once more after the error.
+func (t *Transport) exchange(c *conn, req *http.Request, m message) (resp *http.Response, again bool, err error) {
+	timeout := t.base.ResponseHeaderTimeout
+	x := watch(req.Context(), c, &t.pool)
+	sent, sendErr := c.send(m, timeout)
+	if sent > 0 {
+		resp, err = c.answer(req, cmp.Or(t.base.MaxResponseHeaderBytes, http.DefaultMaxHeaderBytes), sendErr)
+	}
+	if resp == nil {
+		err = brokenBy(cmp.Or(sendErr, err), timeout)
+		_, late := err.(*timeoutError)
+		return nil, !late && mayRepeat(req, sent, c.heard), x.fail(err)
+	}
+	if timeout > 0 || sendErr != nil {
+		c.wire.SetDeadline(time.Time{})
+	}
+	x.reusable = sendErr == nil && !resp.Close
+	resp.TLS = c.state
+	if resp.Body == http.NoBody {
+		x.finish()
+		return resp, false, nil
+	}
+	resp.Body = &body{ReadCloser: resp.Body, exchange: x}
+	return resp, false, nil
+}
+
+// mayRepeat reports whether a request can be sent again after its connection
+// broke, as net/http sees it: with a body, only if that can be had again, though
+// it is all here. An Idempotency-Key is no leave, for Salesforce knows none.
+func mayRepeat(req *http.Request, sent int, heard bool) bool {
+	if heard || hasBody(req) && req.GetBody == nil {
+		return false
+	}
+	if sent == 0 {
+		return true
+	}
+	switch req.Method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return false
+}
+
+func originOf(u *url.URL) origin { return origin{u.Scheme, u.Host} }

@@ -54,6 +54,9 @@ func (h *handshakes) serverSettings() *tls.Config {
 	}
 }
 
+// expiry returns when the current certificate expires.
+func (h *handshakes) expiry() time.Time { return h.current.Load().Certificates[0].Leaf.NotAfter }
+
 // take takes over what has changed in the files. What cannot be used, such as a
 // certificate whose key is still to come, leaves the settings as they were.
 func (h *handshakes) take(cfg config.Proxy, audit audit, logger *slog.Logger) telemetry.ReloadResult {

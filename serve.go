@@ -131,6 +131,9 @@ func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*serv
 	s.proxy.TLSConfig = handshakes.serverSettings()
 	s.health = &telemetry.Health{Outcome: func() auth.Outcome { return manager.Outcome(cfg.Salesforce.Username) }}
 	metrics.FollowTokens(s.health.Outcome, manager.Live)
+	if handshakes != nil {
+		metrics.FollowListenerCertificate(handshakes.expiry)
+	}
 	if cfg.Proxy.AdminListen != "" {
 		admin := telemetry.NewAdmin(s.health, metrics)
 		if cfg.Proxy.Profiles {

@@ -126,6 +126,9 @@ func TestListenerCertificateRenewal(t *testing.T) {
 		if !leaf.NotAfter.Equal(until) || protocol != "h2" {
 			t.Errorf("renewal %d: a handshake shows a certificate until %v by %q, want until %v by h2", i, leaf.NotAfter, protocol, until)
 		}
+		if got := r.metric(t, "sfproxy_listener_certificate_expiry_timestamp_seconds"); got != exposition(until) {
+			t.Errorf("renewal %d: the metrics say that the certificate expires at %s, want %s", i, got, exposition(until))
+		}
 	}
 	apps.more(t, 50)
 	apps.stop(t)

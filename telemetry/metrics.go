@@ -138,6 +138,14 @@ func (m *Metrics) CertificateExpires(at time.Time) {
 	m.certificate.WithLabelValues().Set(float64(at.Unix()))
 }
 
+// FollowListenerCertificate shows when the certificate of the proxy's listener
+// expires, which is asked for at each reading. To be called once.
+func (m *Metrics) FollowListenerCertificate(expiry func() time.Time) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: "listener_certificate_expiry_timestamp_seconds",
+		Help: "When the certificate in PROXY_TLS_CERT_FILE expires, in seconds since 1970; absent where the listener has none."},
+		func() float64 { return float64(expiry().Unix()) }))
+}
+
 // APIVersionRaised counts a request of a client, by its configured name.
 func (m *Metrics) APIVersionRaised(client string) { m.raised.WithLabelValues(client).Inc() }
 

@@ -38,6 +38,7 @@ func newMetrics(t *testing.T) *telemetry.Metrics {
 	m.Client("billing").Done(&proxy.Observation{Status: 503, Whole: true, Forwarded: true, Upstream: time.Second, Failure: "PROXY_INSTANCE_TIMEOUT"})
 	token := &auth.Token{IssuedAt: time.Unix(1_800_000_000, 0), ExpiresAt: time.Unix(1_800_007_200, 0)}
 	m.FollowTokens(func() auth.Outcome { return auth.Outcome{Token: token, GrantsLeft: 58} }, func() int { return 3 })
+	m.FollowListenerCertificate(func() time.Time { return time.Unix(1_850_000_000, 0) })
 	m.FollowQueue(quota.NewQueue(20))
 	usage := new(quota.Usage)
 	usage.Note(quota.Reading{Used: 18, Limit: 15000}, quota.Reading{}, time.Now())
@@ -79,6 +80,7 @@ func TestMetricsPage(t *testing.T) {
 		`sfproxy_grants_total{result="refused"} 1`,
 		`sfproxy_grants_total{result="failed"} 1`,
 		`sfproxy_grant_duration_seconds_count 3`,
+		`sfproxy_listener_certificate_expiry_timestamp_seconds 1.85e+09`,
 		`sfproxy_grants_left 58`,
 		`sfproxy_live_tokens 3`,
 		`sfproxy_token_issue_timestamp_seconds 1.8e+09`,

@@ -57,7 +57,7 @@ func runLoad(ctx context.Context, _ []string) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithTimeout(ctx, t.WarmUp+t.Duration+30*time.Second) // should a peer not answer at all
 	defer cancel()
 	measured, err := l.run(ctx)
 	if err != nil {
@@ -212,7 +212,7 @@ type worker struct {
 func (w *worker) loop(ctx context.Context) {
 	defer w.close()
 	for ctx.Err() == nil {
-		if err := w.exchange(); err != nil {
+		if err := w.exchange(ctx); err != nil {
 			w.close()
 			w.load.fail(err)
 			time.Sleep(10 * time.Millisecond) // not to be a flood of failures
@@ -228,8 +228,8 @@ func (w *worker) close() {
 }
 
 // exchange sends a request and reads its answer.
-func (w *worker) exchange() error {
-	if err := w.open(); err != nil {
+func (w *worker) exchange(ctx context.Context) error {
+	if err := w.open(ctx); err != nil {
 		return err
 	}
 	if err := w.send(); err != nil {
@@ -238,16 +238,19 @@ func (w *worker) exchange() error {
 	return w.receive()
 }
 
-func (w *worker) open() (err error) {
+// open connects, unless there is a connection. What waits on it is given up when
+// ctx ends.
+func (w *worker) open(ctx context.Context) error {
 	if w.conn != nil {
 		return nil
 	}
-	if w.conn, err = net.Dial("tcp", w.load.task.Address); err != nil {
-		w.conn = nil
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", w.load.task.Address)
+	if err != nil {
 		return err
 	}
-	if w.load.tls != nil {
-		w.conn = tls.Client(w.conn, w.load.tls)
+	context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	if w.conn = conn; w.load.tls != nil {
+		w.conn = tls.Client(conn, w.load.tls)
 	}
 	w.r = bufio.NewReaderSize(w.conn, 32<<10)
 	return nil

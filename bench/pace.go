@@ -61,7 +61,7 @@ func (p *pace) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		err := w.open()
+		err := w.open(ctx)
 		if err == nil {
 			err = w.send()
 		}

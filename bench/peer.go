@@ -95,8 +95,10 @@ func (r *runningPeer) waitForAnswer(ctx context.Context) error {
 	}
 	w := &worker{load: l}
 	defer w.close()
-	for limit := time.Now().Add(10 * time.Second); ; {
-		err := w.exchange()
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for {
+		err := w.exchange(ctx)
 		if err == nil {
 			return nil
 		}
@@ -105,12 +107,9 @@ func (r *runningPeer) waitForAnswer(ctx context.Context) error {
 		case <-r.process.exited:
 			return fmt.Errorf("%s has ended", r.name)
 		case <-ctx.Done():
-			return ctx.Err()
+			return fmt.Errorf("%s does not answer: %w", r.name, err)
 		default:
 			sleepUntil(time.Now().Add(200 * time.Microsecond))
-		}
-		if time.Now().After(limit) {
-			return fmt.Errorf("%s does not answer: %w", r.name, err)
 		}
 	}
 }

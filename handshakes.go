@@ -86,7 +86,9 @@ func listenerTLS(cfg config.Proxy) (*tls.Config, error) {
 	if cfg.TLSCertFile == "" {
 		return nil, nil
 	}
-	certificate, err := tls.X509KeyPair(cfg.TLSCert, cfg.TLSKey.Reveal())
+	var certificate tls.Certificate
+	var err error
+	erasing(func() { certificate, err = tls.X509KeyPair(cfg.TLSCert, cfg.TLSKey.Reveal()) })
 	if err != nil {
 		return nil, usageError{fmt.Errorf("PROXY_TLS_CERT_FILE and PROXY_TLS_KEY_FILE: %w", err)}
 	}

@@ -43,7 +43,11 @@ func newTransport(sf config.Salesforce) (*http.Transport, error) {
 
 // parseKey returns the private key.
 func parseKey(sf config.Salesforce) (*key.Key, error) {
-	parsed, err := key.Parse(sf.Key.Reveal(), key.Options{Passphrase: sf.KeyPassphrase.Reveal(), Alias: sf.KeyAlias})
+	var parsed *key.Key
+	var err error
+	erasing(func() {
+		parsed, err = key.Parse(sf.Key.Reveal(), key.Options{Passphrase: sf.KeyPassphrase.Reveal(), Alias: sf.KeyAlias})
+	})
 	if err != nil {
 		return nil, usageError{fmt.Errorf("%s: %w", sf.KeySource, err)}
 	}

@@ -2,7 +2,9 @@ package auth
 
 import (
 	"context"
+	"crypto"
 	"errors"
+	"io"
 	"net/url"
 	"strings"
 	"testing"
@@ -178,3 +180,33 @@ func TestBound(t *testing.T) {
 var loopbackURL = &url.URL{Scheme: "http", Host: "127.0.0.1"}
 
 func long(n int) string { return strings.Repeat("é", n) }
+
+// TestKeyringLetsGoOfTheFormerKey: what is held stays in memory.
+func TestKeyringLetsGoOfTheFormerKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		old, next := publicKey("old"), publicKey("new")
+		r := newKeyring(old, nil)
+		r.set(next, nil)
+		_, began := r.order()
+		if !r.accepted(next, began) {
+			t.Fatal("the new key is not the current one")
+		}
+		time.Sleep(Propagation - time.Nanosecond)
+		if keys, _ := r.order(); len(keys) != 2 || r.former != old {
+			t.Errorf("order = %v with the former key %v, want both keys", keys, r.former)
+		}
+		time.Sleep(time.Nanosecond)
+		if keys, _ := r.order(); len(keys) != 1 || r.former != nil {
+			t.Errorf("order = %v with the former key %v, want the new key alone", keys, r.former)
+		}
+	})
+}
+
+// publicKey is a signer that is told by its name and cannot sign.
+type publicKey string
+
+func (k publicKey) Public() crypto.PublicKey { return nil }
+
+func (k publicKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return nil, errors.New("it cannot sign")
+}

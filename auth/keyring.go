@@ -57,7 +57,10 @@ func (r *keyring) order() (keys []crypto.Signer, began int) {
 	for _, key := range r.configured {
 		add(key)
 	}
-	if r.former != nil && time.Now().Before(r.formerUntil) {
+	if r.former != nil && !time.Now().Before(r.formerUntil) {
+		r.former = nil // so that its memory can be used for something else
+	}
+	if r.former != nil {
 		add(r.former)
 	}
 	return keys, r.changes

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
@@ -14,10 +15,16 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/youmark/pkcs8"
+	"software.sslmate.com/src/go-pkcs12"
 
 	"github.com/sfproxy/sfproxy/devorg"
 )
@@ -88,41 +95,118 @@ func TestKeyIsNotKept(t *testing.T) {
 	if os.Getuid() != 0 {
 		skip(t, "only root may read the memory of a process")
 	}
-	key := newKey(2048)
-	secret := passphrase + "-" + rand.Text()
-	forms := keyForms(t, key, secret)
-	for name, file := range forms {
-		t.Run(name, func(t *testing.T) {
+	program := binary
+	if raceDetector { // whose own memory is too much to look through
+		program = buildWith(t)
+	}
+	key, secret := newKey(2048), passphrase+"-"+rand.Text()
+	for _, form := range keyForms(t, key, secret) {
+		if form.library {
+			continue
+		}
+		t.Run(form.name, func(t *testing.T) {
 			t.Parallel()
-			texts := keyTexts(t, forms["PKCS#8"], key)
-			maps.Copy(texts, keyTexts(t, file, key))
-			texts["passphrase"] = []byte(secret)
-			checkMemory(t, key, []string{"SF_JWT_KEY_FILE=" + writeFile(t, "server.key", file), "SF_JWT_KEY_PASSPHRASE_FILE=" + writeFile(t, "passphrase", []byte(secret))}, texts)
+			checkMemory(t, program, key, form.set(t, secret), form.texts(t, key, secret))
 		})
 	}
 }
 
-// keyForms are the files that a key may be in.
-func keyForms(t *testing.T, key *rsa.PrivateKey, secret string) map[string][]byte {
+// TestKeyIsErased does the same with a build that also zeroes what the libraries
+// leave behind, Go's own among them.
+func TestKeyIsErased(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		skip(t, "only root may read the memory of a process")
+	}
+	if !slices.Contains([]string{"amd64", "arm64"}, runtime.GOARCH) {
+		skip(t, "the experiment is for amd64 and arm64")
+	}
+	program := buildWith(t, "GOEXPERIMENT=runtimesecret")
+	key, secret := newKey(2048), passphrase+"-"+rand.Text()
+	for _, form := range keyForms(t, key, secret) {
+		t.Run(form.name, func(t *testing.T) {
+			t.Parallel()
+			texts := form.texts(t, key, secret)
+			texts["passphrase in UTF-16"] = []byte("\x00" + strings.Join(strings.Split(secret, ""), "\x00"))
+			// In use they are in words, with their lowest byte first.
+			texts["D"], texts["P"], texts["Q"] = key.D.Bytes(), key.Primes[0].Bytes(), key.Primes[1].Bytes()
+			checkMemory(t, program, key, form.set(t, secret), texts)
+		})
+	}
+}
+
+// buildWith builds sfproxy without the race detector and with more variables, and
+// returns its path.
+func buildWith(t *testing.T, env ...string) string {
 	t.Helper()
-	pkcs1 := &pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}
-	//lint:ignore SA1019 people still have such keys
-	old, err := x509.EncryptPEMBlock(rand.Reader, pkcs1.Type, pkcs1.Bytes, []byte(secret), x509.PEMCipherAES256)
+	program := filepath.Join(t.TempDir(), "sfproxy")
+	build := exec.Command("go", "build", "-o", program, "..")
+	build.Env = append(os.Environ(), env...)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building with %q: %v\n%s", env, err, out)
+	}
+	return program
+}
+
+// keyForm is a file that a key may be in.
+type keyForm struct {
+	name    string
+	file    []byte
+	library bool // one that leaves copies opens it
+}
+
+func keyForms(t *testing.T, key *rsa.PrivateKey, secret string) []keyForm {
+	t.Helper()
+	encrypted, err := pkcs8.MarshalPrivateKey(key, []byte(secret), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return map[string][]byte{
-		"PKCS#8":           keyPEM(t, key),
-		"PKCS#1":           pem.EncodeToMemory(pkcs1),
-		"DER":              pkcs1.Bytes,
-		"base64":           []byte(base64.StdEncoding.EncodeToString(keyPEM(t, key))),
-		"encrypted PKCS#1": pem.EncodeToMemory(old),
+	plain := &pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}
+	//lint:ignore SA1019 people still have such keys
+	old, err := x509.EncryptPEMBlock(rand.Reader, plain.Type, plain.Bytes, []byte(secret), x509.PEMCipherAES256)
+	if err != nil {
+		t.Fatal(err)
 	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "integration"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := pkcs12.Modern2023.Encode(key, certificate, nil, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []keyForm{
+		{"PKCS#8", keyPEM(t, key), false},
+		{"PKCS#1", pem.EncodeToMemory(plain), false},
+		{"DER", plain.Bytes, false},
+		{"base64", []byte(base64.StdEncoding.EncodeToString(keyPEM(t, key))), false},
+		{"encrypted PKCS#1", pem.EncodeToMemory(old), false},
+		{"encrypted PKCS#8", pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: encrypted}), true},
+		{"PKCS#12", store, true},
+	}
+}
+
+// set returns the settings for the key.
+func (f keyForm) set(t *testing.T, secret string) []string {
+	return []string{"SF_JWT_KEY_FILE=" + writeFile(t, "server.key", f.file), "SF_JWT_KEY_PASSPHRASE_FILE=" + writeFile(t, "passphrase", []byte(secret))}
+}
+
+// texts are what is not needed once the key is parsed.
+func (f keyForm) texts(t *testing.T, key *rsa.PrivateKey, secret string) map[string][]byte {
+	texts := keyTexts(t, keyPEM(t, key), key)
+	maps.Copy(texts, keyTexts(t, f.file, key))
+	texts["passphrase"] = []byte(secret)
+	return texts
 }
 
 // checkMemory runs a proxy with a key, and looks for texts and for the credentials
 // of clients in its memory.
-func checkMemory(t *testing.T, key *rsa.PrivateKey, set []string, texts map[string][]byte) {
+func checkMemory(t *testing.T, program string, key *rsa.PrivateKey, set []string, texts map[string][]byte) {
 	t.Helper()
 	tokens := make(chan string, 1)
 	instance := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -140,7 +224,7 @@ func checkMemory(t *testing.T, key *rsa.PrivateKey, set []string, texts map[stri
 		texts[name] = []byte(secret)
 		env = append(env, "PROXY_CLIENT_1_"+name+"_FILE="+writeFile(t, name, []byte(secret+"\n")))
 	}
-	p := startProxy(t, env)
+	p := startProxyOf(t, program, env)
 	if a := get(t, p.URL+echoPath, "Authorization: Bearer "+used); a.status != http.StatusOK {
 		t.Fatalf("answer = %d %s", a.status, a.body)
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -14,6 +15,12 @@ import (
 // that a process left behind is replaced; one that is answered on is not. It is
 // removed when the listener is closed.
 func listenSocket(setting, path string) (net.Listener, error) {
+	// Of two that find the same dead socket, the second would remove the first's.
+	unlock, err := lockDirectory(filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("%s: cannot listen on %s: %w", setting, path, err)
+	}
+	defer unlock()
 	if err := clearSocket(path); err != nil {
 		return nil, fmt.Errorf("%s: cannot listen on %s: %w", setting, path, err)
 	}

@@ -138,7 +138,7 @@ func (in *inspector) subrequest(one any, inBatch bool) (effect, error) {
 	if err == nil && e.changes == "" && mentionsReference(value) {
 		return effect{}, unreadable("the body of a read within it has a reference, which could stand for anything")
 	}
-	return e.inNamespace(header), err
+	return e.withHeader(header), err
 }
 
 // batchAddress makes a path of the url of a batch, which begins with the API
@@ -159,6 +159,9 @@ func subrequestHeader(one any) (http.Header, error) {
 	}
 	for name, value := range given {
 		text, _ := value.(string)
+		if hasReference(name + text) {
+			return nil, errReference
+		}
 		header[name] = []string{text}
 	}
 	return header, nil
@@ -169,7 +172,7 @@ var (
 	idReference = regexp.MustCompile(`^@(?:\{|%7[Bb])[A-Za-z0-9_]+(?:\[[0-9]+\])*(?:\.[A-Za-z0-9_]+(?:\[[0-9]+\])*)*\.[A-Za-z0-9]*[Ii][Dd](?:\}|%7[Dd])$`)
 )
 
-var errReference = unreadable("a url within it has a reference that is not to an id, or where no id stands")
+var errReference = unreadable("a url or a header within it has a reference that is not to an id, or where no id stands")
 
 // hasReference reports whether a part of a url may have a reference in it.
 func hasReference(text string) bool {

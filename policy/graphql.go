@@ -28,7 +28,9 @@ func (in *inspector) graphQL(c *call) (effect, error) {
 			return writingUnknown("a GraphQL " + kind), nil
 		}
 	}
-	return readingUnknown("a GraphQL query"), nil
+	e := readingUnknown("a GraphQL query")
+	e.renames = true // by its aliases
+	return e, nil
 }
 
 // graphQLOperations returns the kinds of the operations in a document (GraphQL,

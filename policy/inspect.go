@@ -61,7 +61,7 @@ func inspect(p *Policy, r *Request) (effect, error) {
 	}
 	c := &call{path: segments(r.Path), rawQuery: r.RawQuery, header: r.Header, body: once(r.Body)}
 	e, err := in.methods(c, r.Method, overrides(r))
-	return e.inNamespace(r.Header), err
+	return e.withHeader(r.Header), err
 }
 
 // once returns a function that calls body the first time only.
@@ -99,16 +99,27 @@ func (in *inspector) methods(c *call, method string, instead []string) (effect, 
 	return sum, nil
 }
 
-// inNamespace returns e, unless headers give names without a prefix the meaning
-// of others: Account__c may then be ns__Account__c.
-func (e effect) inNamespace(h http.Header) effect {
+// withHeader returns e with what headers of Salesforce's add to it. A
+// defaultNamespace gives names without a prefix the meaning of others:
+// Account__c may then be ns__Account__c.
+func (e effect) withHeader(h http.Header) effect {
 	for name, values := range h {
-		if strings.EqualFold(name, "Sforce-Call-Options") && strings.Contains(strings.ToLower(strings.Join(values, ",")), "defaultnamespace") {
-			e.unknown = errNamespace
+		text := strings.ToLower(strings.Join(values, ","))
+		switch strings.ToLower(name) {
+		case "sforce-call-options":
+			if strings.Contains(text, "defaultnamespace") {
+				e.unknown = errNamespace
+			}
+		case "sforce-mru":
+			if strings.ReplaceAll(text, " ", "") != "updatemru=false" && e.changes == "" {
+				e.changes = countsAsUse
+			}
 		}
 	}
 	return e
 }
+
+const countsAsUse = "a request with updateMru changes what Salesforce keeps about its records"
 
 const errNamespace = "its call options have a defaultNamespace, by which its names may be those of other objects"
 

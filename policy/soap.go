@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -57,7 +58,18 @@ func (in *inspector) soap(c *call) (effect, error) {
 	if root.has("defaultNamespace") {
 		e.unknown = errNamespace
 	}
+	if e.changes == "" && countsUse(root) {
+		e.changes = countsAsUse
+	}
 	return e, nil
+}
+
+// countsUse reports whether an element within e asks to count a read as a use.
+func countsUse(e *element) bool {
+	return slices.ContainsFunc(e.children, func(child *element) bool {
+		asks := strings.EqualFold(child.name.Local, "updateMru") && !slices.Contains([]string{"false", "0"}, strings.TrimSpace(child.text))
+		return asks || countsUse(child)
+	})
 }
 
 // soapOperation returns the one element in the Body of an envelope.

@@ -23,9 +23,10 @@ func soslEffect(text string) effect {
 	if err == nil {
 		q := &soql{tokens: tokens}
 		err = q.returning()
-		e.reads = q.reads
+		e.reads, e.renames = q.reads, q.renames
 	}
 	if err != nil {
+		e.renames = true
 		e.unknown = "the objects of the search cannot be told: " + err.Error()
 	}
 	if changes := changesBySOQL(tokens); changes != "" {
@@ -82,6 +83,9 @@ func (q *soql) returning() error {
 	}
 }
 
+// searchClauses begin what follows the fields of an object.
+var searchClauses = names("using", "where", "order", "limit", "offset")
+
 // returned reads what an object of RETURNING has in brackets.
 func (q *soql) returned(s *soqlScope) error {
 	start := q.at + 1
@@ -89,7 +93,11 @@ func (q *soql) returned(s *soqlScope) error {
 	if err := q.skip(); err != nil {
 		return err
 	}
-	for _, t := range q.tokens[start:q.at] {
+	fields := true
+	for i, t := range q.tokens[start:q.at] {
+		before := q.tokens[start+i-1] // a bracket at least
+		fields = fields && !searchClauses[strings.ToLower(t.text)]
+		q.renames = q.renames || fields && (t.text == "(" || t.kind == word && (before.kind == word || before.text == ")"))
 		switch {
 		case t.is("SELECT"), t.is("TYPEOF"):
 			return errSOSL

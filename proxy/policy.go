@@ -38,7 +38,7 @@ func (p *Proxy) policyRequest(ex *exchange, r *http.Request) *policy.Request {
 		Method:     r.Method,
 		Path:       ex.path,
 		RawQuery:   rawQuery,
-		Header:     r.Header,
+		Header:     endToEnd(r.Header),
 		HasBody:    r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody,
 		Body:       func() ([]byte, error) { return p.wholeBody(ex, r) },
 		Resolve:    p.resolve,
@@ -88,7 +88,7 @@ func (p *Proxy) wholeBody(ex *exchange, r *http.Request) ([]byte, error) {
 		}
 		ex.bodyWhole = true
 	}
-	coding := r.Header["Content-Encoding"]
+	coding := endToEnd(r.Header)["Content-Encoding"]
 	switch {
 	case len(coding) == 0 || len(coding) == 1 && strings.EqualFold(coding[0], "identity"):
 		return ex.body.beginning(), nil

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"maps"
 	"net/http"
 	"net/textproto"
 	"strings"
@@ -26,6 +27,20 @@ func (t trailer) strip() {
 	for _, name := range t.options {
 		delete(t.Header, name)
 	}
+}
+
+// endToEnd returns h without the fields that Connection names, as Salesforce will
+// get it. It may be h itself.
+func endToEnd(h http.Header) http.Header {
+	options := connectionOptions(h)
+	if len(options) == 0 {
+		return h
+	}
+	h = maps.Clone(h)
+	for _, name := range options {
+		delete(h, name)
+	}
+	return h
 }
 
 // connectionOptions returns the names in Connection: fields with such a name are

@@ -165,10 +165,10 @@ func (c *chain) stop(t *testing.T) (all counted) {
 	}
 	for line := range strings.Lines(c.proxy.Log.String()) {
 		var entry struct {
-			Method, Path, Instance string
-			Status                 int
+			Msg, Method, Path, Instance string
+			Status                      int
 		}
-		if json.Unmarshal([]byte(line), &entry) != nil || entry.Method == "" {
+		if json.Unmarshal([]byte(line), &entry) != nil || entry.Method == "" || entry.Msg == "audit" {
 			continue
 		}
 		all.proxy = append(all.proxy, entry.Method+" "+entry.Path)

@@ -99,7 +99,8 @@ type logLine struct {
 	Replayed                         bool
 }
 
-// accessLog returns the lines that belong to a request, by its id.
+// accessLog returns the lines that belong to a request, by its id, without those
+// of the audit log.
 func accessLog(t *testing.T, p *process) map[string][]logLine {
 	t.Helper()
 	byID := make(map[string][]logLine)
@@ -108,7 +109,7 @@ func accessLog(t *testing.T, p *process) map[string][]logLine {
 		if err := json.Unmarshal([]byte(text), &line); err != nil {
 			t.Errorf("a line of the log is not JSON: %v in %s", err, text)
 		}
-		if line.RequestID != "" {
+		if line.RequestID != "" && line.Msg != "audit" {
 			byID[line.RequestID] = append(byID[line.RequestID], line)
 		}
 	}

@@ -81,7 +81,7 @@ func (m *Metrics) Arrived() { m.traffic.inFlight.Add(1) }
 // Client implements [proxy.Observer].
 func (m *Metrics) Client(name string) proxy.ClientObserver {
 	return &clientTraffic{
-		traffic:  m.traffic,
+		all:      m.traffic,
 		name:     name,
 		received: m.traffic.received.WithLabelValues(name),
 		sent:     m.traffic.sent.WithLabelValues(name),
@@ -91,7 +91,7 @@ func (m *Metrics) Client(name string) proxy.ClientObserver {
 
 // clientTraffic counts the requests of one client.
 type clientTraffic struct {
-	*traffic
+	all                   *traffic
 	name                  string
 	received, sent, calls prometheus.Counter
 	requests              [proxy.Families][proxy.Sources][statuses]atomic.Pointer[prometheus.Counter]
@@ -103,9 +103,10 @@ func (c *clientTraffic) Done(o *proxy.Observation) {
 	if o.Forwarded {
 		c.countForwarded(o)
 	}
-	c.inFlight.Add(-1) // once the rest is counted
+	c.all.inFlight.Add(-1) // once the rest is counted
 }
 
+// countRequest counts what there is of every request.
 func (c *clientTraffic) countRequest(o *proxy.Observation) {
 	c.request(o.Family, o.Source, statusOf(o)).Inc()
 	if o.Received > 0 {
@@ -115,21 +116,22 @@ func (c *clientTraffic) countRequest(o *proxy.Observation) {
 		c.sent.Add(float64(o.Sent))
 	}
 	if o.Failure != "" {
-		c.failures.WithLabelValues(o.Failure).Inc()
+		c.all.failures.WithLabelValues(o.Failure).Inc()
 	}
 }
 
+// countForwarded counts what there is only of those that were to be forwarded.
 func (c *clientTraffic) countForwarded(o *proxy.Observation) {
-	observer(&c.durations[o.Family], c.duration, o.Family).Observe(o.Duration.Seconds())
-	c.tokenWait.Observe(o.TokenWait.Seconds())
+	observer(&c.all.durations[o.Family], c.all.duration, o.Family).Observe(o.Duration.Seconds())
+	c.all.tokenWait.Observe(o.TokenWait.Seconds())
 	if o.SendDelay > 0 {
-		c.sendDelay.Observe(o.SendDelay.Seconds())
+		c.all.sendDelay.Observe(o.SendDelay.Seconds())
 	}
 	if o.Upstream > 0 {
-		observer(&c.upstreams[o.Family], c.upstream, o.Family).Observe(o.Upstream.Seconds())
+		observer(&c.all.upstreams[o.Family], c.all.upstream, o.Family).Observe(o.Upstream.Seconds())
 	}
 	if o.Refused != proxy.NotRefused {
-		c.refusals[o.Refused].Inc()
+		c.all.refusals[o.Refused].Inc()
 	}
 	if o.Counted {
 		c.calls.Inc()
@@ -142,7 +144,7 @@ func (c *clientTraffic) request(f proxy.Family, s proxy.Source, st status) prome
 	if known := kept.Load(); known != nil {
 		return *known
 	}
-	found := c.traffic.requests.WithLabelValues(c.name, f.String(), st.String(), s.String())
+	found := c.all.requests.WithLabelValues(c.name, f.String(), st.String(), s.String())
 	kept.Store(&found)
 	return found
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/sfproxy/sfproxy/config"
 	"github.com/sfproxy/sfproxy/proxy"
 	"github.com/sfproxy/sfproxy/telemetry"
+	"github.com/sfproxy/sfproxy/upstream"
 )
 
 func newServeCommand(environ []string) *cobra.Command {
@@ -82,7 +83,7 @@ func serve(ctx context.Context, cfg *config.Config, environ []string, logger *sl
 func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*server, error) {
 	defer cfg.Wipe()
 	cfg = withinOpenFiles(cfg, openFiles(), logger)
-	transport, err := newTransport(cfg.Salesforce)
+	connections, err := newTransport(cfg.Salesforce)
 	if err != nil {
 		return nil, err
 	}
@@ -103,8 +104,9 @@ func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*serv
 		audit.Audit = nil // a person reads the log of the demo
 	}
 	rotation := newRotation(keys, metrics, audit, logger)
-	transport.DialContext = metrics.CountDials(transport.DialContext)
-	transport.TLSClientConfig.VerifyConnection = metrics.CountHandshake
+	connections.DialContext = metrics.CountDials(connections.DialContext)
+	connections.TLSClientConfig.VerifyConnection = metrics.CountHandshake
+	transport := upstream.New(connections)
 	org, err := newOrg(cfg.Salesforce, keys, rotation.note, transport, logger)
 	if err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ import (
 	"github.com/sfproxy/sfproxy/auth"
 	"github.com/sfproxy/sfproxy/devorg"
 	"github.com/sfproxy/sfproxy/proxy"
+	sender "github.com/sfproxy/sfproxy/upstream"
 )
 
 const (
@@ -82,6 +83,11 @@ func newHandler(t testing.TB, cfg proxy.Config, log io.Writer) http.Handler {
 	t.Helper()
 	if cfg.Transport == nil {
 		transport := proxy.NewTransport(proxy.TransportConfig{})
+		t.Cleanup(transport.CloseIdleConnections)
+		cfg.Transport = transport
+	}
+	if connections, ok := cfg.Transport.(*http.Transport); ok { // as the program does
+		transport := sender.New(connections)
 		t.Cleanup(transport.CloseIdleConnections)
 		cfg.Transport = transport
 	}

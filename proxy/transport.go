@@ -50,7 +50,8 @@ func NewTransport(cfg TransportConfig) *http.Transport {
 		MaxIdleConnsPerHost: 512, // net/http's two would make a handshake of every other request under load
 		IdleConnTimeout:     55 * time.Second,
 		// Salesforce may think for 10 minutes before it answers.
-		ResponseHeaderTimeout: 11 * time.Minute,
+		ResponseHeaderTimeout:  11 * time.Minute,
+		MaxResponseHeaderBytes: 256 << 10, // its heads have about 2 KiB
 		// How long a large upload waits for leave to start.
 		ExpectContinueTimeout: 2 * time.Second,
 		// A body's coding is between the client and Salesforce: ETags depend on it.

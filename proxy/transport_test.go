@@ -57,25 +57,36 @@ func scripted(t *testing.T, answer func(n int, r *http.Request, body string) (st
 
 const empty200 = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
+// over returns the ways in which a request may be sent: the program's, and
+// net/http's alone, which is that through a company proxy.
+func over(t *testing.T) map[string]http.RoundTripper {
+	t.Helper()
+	plain := proxy.NewTransport(proxy.TransportConfig{})
+	t.Cleanup(plain.CloseIdleConnections)
+	return map[string]http.RoundTripper{"the program": nil, "net/http": struct{ http.RoundTripper }{plain}}
+}
+
 // net/http's transport sends a request with an Idempotency-Key again when a
 // connection that was used before breaks. Salesforce knows no such key.
 func TestTransportSendsPostOnce(t *testing.T) {
 	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key", "X-Other"} {
-		var posts atomic.Int32
-		base := scripted(t, func(_ int, r *http.Request, _ string) (string, bool) {
-			if r.Method == "GET" {
-				return empty200, true
-			}
-			posts.Add(1)
-			return "", false
-		})
-		r := start(t, proxy.Config{Tokens: newTokens(base)})
-		for _, body := range []string{"", "body"} {
-			posts.Store(0)
-			r.send(t, "GET", limitsPath, nil)
-			r.send(t, "POST", limitsPath, strings.NewReader(body), name+": k").wantFault(t, 502, "PROXY_INSTANCE_BROKE_OFF")
-			if n := posts.Load(); n != 1 {
-				t.Errorf("%s, body %q: sent %d times", name, body, n)
+		for way, transport := range over(t) {
+			var posts atomic.Int32
+			base := scripted(t, func(_ int, r *http.Request, _ string) (string, bool) {
+				if r.Method == "GET" {
+					return empty200, true
+				}
+				posts.Add(1)
+				return "", false
+			})
+			r := start(t, proxy.Config{Tokens: newTokens(base), Transport: transport})
+			for _, body := range []string{"", "body"} {
+				posts.Store(0)
+				r.send(t, "GET", limitsPath, nil)
+				r.send(t, "POST", limitsPath, strings.NewReader(body), name+": k").wantFault(t, 502, "PROXY_INSTANCE_BROKE_OFF")
+				if n := posts.Load(); n != 1 {
+					t.Errorf("%s over %s, body %q: sent %d times", name, way, body, n)
+				}
 			}
 		}
 	}

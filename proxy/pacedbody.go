@@ -56,12 +56,11 @@ func (p *Proxy) paced(next http.Handler) http.Handler {
 			conn.serve(ex)
 			defer conn.done(ex)
 		}
+		writer := &pacedWriter{ResponseWriter: w}
 		if r.Body != nil && r.Body != http.NoBody {
-			ex.upload = p.paceBody(ex, w, r, conn)
-			r.Body = ex.upload // of a request that observe has made
-			defer ex.upload.leave()
+			p.paceBody(&writer.body, ex, w, r, conn) // of a request that observe has made
+			defer writer.body.leave()
 		}
-		writer := &pacedWriter{ResponseWriter: w, upload: ex.upload}
 		if r.ProtoMajor == 2 {
 			writer.pace = p.paceStream(ex, writer)
 			defer p.leaveStream(writer)
@@ -104,28 +103,32 @@ func (p *Proxy) noteSlow(n requestNote, slowAt string, bytes int64) {
 // errTooSlow.
 type pacedBody struct {
 	io.ReadCloser
-	pace    *pace
-	bytes   atomic.Int64 // read
-	ended   atomic.Bool  // well or not
-	control *http.ResponseController
-	http1   bool
-	own     pace // what pace points to if the connection has none
-	linger  time.Duration
+	pace   *pace // its connection's, or its own
+	bytes  atomic.Int64
+	ended  atomic.Bool // well or not
+	writer http.ResponseWriter
+	http1  bool
+	linger time.Duration
 }
 
-func (p *Proxy) paceBody(ex *exchange, w http.ResponseWriter, r *http.Request, conn *pacedConn) *pacedBody {
-	b := &pacedBody{ReadCloser: r.Body, control: http.NewResponseController(w), http1: r.ProtoMajor == 1, linger: min(p.cfg.StallTimeout, maxLinger)}
+// paceBody makes b the body of r. conn is nil if it has no pace for it.
+func (p *Proxy) paceBody(b *pacedBody, ex *exchange, w http.ResponseWriter, r *http.Request, conn *pacedConn) {
+	b.ReadCloser, b.writer, b.http1, b.linger = r.Body, w, r.ProtoMajor == 1, min(p.cfg.StallTimeout, maxLinger)
+	ex.upload, r.Body = b, b
 	if conn != nil {
 		b.pace = &conn.reading
 		b.pace.restart()
-		return b
+		return
 	}
-	b.pace = &b.own
+	b.pace = new(pace)
 	p.initPace(b.pace, b.bytes.Load, func() {
 		p.noteSlow(ex.note(), slowBody, b.bytes.Load())
-		b.control.SetReadDeadline(longAgo)
+		b.setDeadline(longAgo)
 	})
-	return b
+}
+
+func (b *pacedBody) setDeadline(at time.Time) {
+	http.NewResponseController(b.writer).SetReadDeadline(at)
 }
 
 func (b *pacedBody) Read(p []byte) (int, error) {
@@ -153,15 +156,17 @@ func (b *pacedBody) Close() error {
 // With HTTP/2 it reads nothing.
 func (b *pacedBody) giveUp() {
 	if b.http1 && !b.ended.Load() {
-		b.control.SetReadDeadline(time.Now().Add(b.linger))
+		b.setDeadline(time.Now().Add(b.linger))
 	}
 }
 
-// leave is called when the handler returns, after which the body's own pace has
-// nothing to cut.
+// leave is called when the handler returns. A stream's body has nothing to be
+// cut after that.
 func (b *pacedBody) leave() {
 	b.giveUp()
-	b.own.stop()
+	if !b.http1 {
+		b.pace.stop()
+	}
 }
 
 // isSlow reports whether the body was given up. b may be nil.
@@ -171,10 +176,10 @@ func (b *pacedBody) isSlow() bool { return b != nil && b.pace.isSlow() }
 // stream of HTTP/2 can stall by itself, in its flow control.
 type pacedWriter struct {
 	http.ResponseWriter
-	upload *pacedBody // nil if the request has none
-	duplex bool       // the body is read on while the answer is written
-	begun  bool       // the answer is
-	pace   *pace      // nil for HTTP/1
+	body   pacedBody // the zero value if the request has none
+	duplex bool      // the body is read on while the answer is written
+	begun  bool      // the answer is
+	pace   *pace     // nil for HTTP/1
 	bytes  atomic.Int64
 }
 
@@ -199,8 +204,8 @@ func (p *Proxy) leaveStream(w *pacedWriter) {
 // begin gives up a body that is not read by the time of the answer: net/http's
 // server reads it away before it writes the answer's first byte.
 func (w *pacedWriter) begin() {
-	if !w.begun && !w.duplex && w.upload != nil {
-		w.upload.giveUp()
+	if !w.begun && !w.duplex {
+		w.body.giveUp()
 	}
 	w.begun = true
 }

@@ -58,6 +58,10 @@ func pacedConnOf(r *http.Request) *pacedConn {
 	return c
 }
 
+// maxUnsent is how many bytes of an answer the kernel holds beyond those that are
+// on their way.
+const maxUnsent = 256 << 10
+
 // pacedConn is a client's connection. Whatever net/http writes to it is paced;
 // what it reads is where a request's body is read.
 type pacedConn struct {
@@ -81,6 +85,9 @@ func newPacedConn(p *Proxy, conn net.Conn) *pacedConn {
 	}
 	if s, ok := c.socket.(syscall.Conn); ok {
 		c.raw, _ = s.SyscallConn()
+	}
+	if c.raw != nil {
+		boundUnsent(c.raw, maxUnsent)
 	}
 	p.initPace(&c.reading, c.received.Load, c.cutRead)
 	p.initPace(&c.writing, c.taken, c.cutWrite)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 
@@ -215,14 +216,34 @@ func TestTurnstileIsBounded(t *testing.T) {
 		t.Errorf("one client too many reads %v, want the end", err)
 	}
 	for _, conn := range told {
-		go io.WriteString(conn.client, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-		resp, err := http.ReadResponse(bufio.NewReader(conn.client), nil)
-		if err != nil || resp.StatusCode != http.StatusTooManyRequests {
-			t.Fatalf("answer = %v, %v; want 429", resp, err)
-		}
 		conn.client.Close()
 		<-conn.closed
 	}
+}
+
+// TestTurnstileTells has a client that sends its request, reads the answer, and
+// sends on. A pipe holds nothing, so that each waits for the other.
+func TestTurnstileTells(t *testing.T) {
+	conn := newFakeConn("192.0.2.1")
+	newTurnstile().turnAway(conn)
+	if _, err := io.WriteString(conn.client, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\n"); err != nil {
+		t.Fatalf("the request is not read before the answer: %v", err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn.client), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusTooManyRequests || !resp.Close || !strings.Contains(string(body), "PROXY_TOO_MANY_CONNECTIONS") {
+		t.Errorf("answer = %s %s, %v; want 429 and the end of the connection", resp.Status, body, err)
+	}
+	for range 2 {
+		if _, err := io.WriteString(conn.client, "body"); err != nil {
+			t.Errorf("the rest of the request is not read away: %v", err)
+		}
+	}
+	conn.client.Close()
+	<-conn.closed
 }
 
 func TestTurnstileDoesNotWaitForTheSilent(t *testing.T) {

@@ -8,11 +8,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sfproxy/sfproxy/proxy"
 )
 
-// gate is an instance whose answers wait for open.
+// gate is an instance whose answers wait for open, or too long: a request that
+// is let through by mistake is to fail a test rather than to stop it.
 type gate struct {
 	url     string
 	arrived chan string // the paths of the requests, as they come
@@ -26,6 +28,7 @@ func startGate(t *testing.T) *gate {
 		select {
 		case <-g.open:
 		case <-r.Context().Done():
+		case <-time.After(patience):
 		}
 	})
 	return g
@@ -127,6 +130,17 @@ func TestRequestLimitOfAnyone(t *testing.T) {
 	r.send(t, "GET", limitsPath, nil).wantFault(t, 429, "PROXY_TOO_MANY_REQUESTS")
 	close(g.open)
 	running.Wait()
+}
+
+// TestLimitsAreToldToPages lets the pages of an allowed origin read the answer.
+func TestLimitsAreToldToPages(t *testing.T) {
+	const origin = "https://app.example.com"
+	r := start(t, proxy.Config{Tokens: newTokens("http://127.0.0.1:1"), CORSOrigins: []string{origin}})
+	got := r.send(t, "GET", limitsPath+"?"+strings.Repeat("x", 17<<10), nil, "Origin: "+origin)
+	got.wantFault(t, 414, "PROXY_URI_TOO_LONG")
+	if allowed := got.header["Access-Control-Allow-Origin"]; len(allowed) != 1 || allowed[0] != origin {
+		t.Errorf("Access-Control-Allow-Origin = %q, want %s", allowed, origin)
+	}
 }
 
 // TestRequestLimitAcrossReloads replaces the clients while requests of them run:

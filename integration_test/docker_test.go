@@ -103,6 +103,7 @@ func testComposeDemo(t *testing.T, image string) {
 			t.Errorf("delete = %s, want 204", got)
 		}
 	})
+	t.Run("confined", func(t *testing.T) { testConfined(t, c.container("proxy")) })
 	t.Run("org killed", func(t *testing.T) {
 		docker(t, "kill", c.container("devorg"))
 		answer := string(curl(t, c.url("proxy", 8080)+row, "-i"))
@@ -122,6 +123,25 @@ func testComposeDemo(t *testing.T, image string) {
 			t.Errorf("the proxy ended with status %s at docker stop, want 0", code)
 		}
 	})
+}
+
+// testConfined asks the kernel what a container of docker-compose.yml is left
+// with: another user, no capability, and Docker's filter of system calls.
+func testConfined(t *testing.T, container string) {
+	text, err := os.ReadFile("/proc/" + docker(t, "inspect", "-f", "{{.State.Pid}}", container) + "/status")
+	if err != nil {
+		t.Skip("the engine runs elsewhere: ", err)
+	}
+	got := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(line, ":")
+		got[name] = strings.Join(strings.Fields(value), " ")
+	}
+	for name, want := range map[string]string{"Seccomp": "2", "NoNewPrivs": "1", "CapEff": "0000000000000000", "CapBnd": "0000000000000000", "Uid": "65532 65532 65532 65532"} {
+		if got[name] != want {
+			t.Errorf("%s of the proxy in its container = %q, want %q", name, got[name], want)
+		}
+	}
 }
 
 // testComposeOrg runs the profile for an org of one's own as a user would: with

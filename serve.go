@@ -107,6 +107,7 @@ func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*serv
 	connections.DialContext = metrics.CountDials(connections.DialContext)
 	connections.TLSClientConfig.VerifyConnection = metrics.CountHandshake
 	transport := upstream.New(connections)
+	metrics.FollowIdle(transport.Idle)
 	org, err := newOrg(cfg.Salesforce, keys, rotation.note, transport, logger)
 	if err != nil {
 		return nil, err

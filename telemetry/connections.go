@@ -75,6 +75,14 @@ func (c *countedConn) Close() error {
 	return c.Conn.Close()
 }
 
+// FollowIdle shows how many connections wait for their next request, which is
+// asked for at each reading. To be called once.
+func (m *Metrics) FollowIdle(idle func() int) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: "upstream_idle_connections",
+		Help: "Connections to Salesforce that are open and wait for their next request, without those that large uploads and a company proxy take."},
+		func() float64 { return float64(idle()) }))
+}
+
 // CountHandshake counts a TLS handshake that has succeeded, as
 // [tls.Config].VerifyConnection. It never fails.
 func (m *Metrics) CountHandshake(state tls.ConnectionState) error {

@@ -39,6 +39,7 @@ func newMetrics(t *testing.T) *telemetry.Metrics {
 	token := &auth.Token{IssuedAt: time.Unix(1_800_000_000, 0), ExpiresAt: time.Unix(1_800_007_200, 0)}
 	m.FollowTokens(func() auth.Outcome { return auth.Outcome{Token: token, GrantsLeft: 58} }, func() int { return 3 })
 	m.FollowListenerCertificate(func() time.Time { return time.Unix(1_850_000_000, 0) })
+	m.FollowIdle(func() int { return 7 })
 	m.FollowQueue(quota.NewQueue(20))
 	usage := new(quota.Usage)
 	usage.Note(quota.Reading{Used: 18, Limit: 15000}, quota.Reading{}, time.Now())
@@ -83,6 +84,7 @@ func TestMetricsPage(t *testing.T) {
 		`sfproxy_listener_certificate_expiry_timestamp_seconds 1.85e+09`,
 		`sfproxy_grants_left 58`,
 		`sfproxy_live_tokens 3`,
+		`sfproxy_upstream_idle_connections 7`,
 		`sfproxy_token_issue_timestamp_seconds 1.8e+09`,
 		`sfproxy_token_expiry_timestamp_seconds 1.8000072e+09`,
 		`go_goroutines `,

@@ -49,7 +49,7 @@ func both(t testing.TB, method string, answer []byte, atOnce int, stall bool) (o
 	base.MaxResponseHeaderBytes = 64 << 10
 	transport := newTransport(t, base)
 	ours = outcomeOf(transport, request())
-	ours.Kept = transport.idle() > 0
+	ours.Kept = transport.Idle() > 0
 
 	var kept atomic.Bool
 	base = through(newScript(answer, atOnce, stall))

@@ -171,16 +171,6 @@ func sendRequest(rt http.RoundTripper, req *http.Request) (*http.Response, strin
 	return resp, string(content), err
 }
 
-// idle returns how many connections wait.
-func (t *Transport) idle() (n int) {
-	t.pool.mu.Lock()
-	defer t.pool.mu.Unlock()
-	for _, list := range t.pool.idle {
-		n += len(list)
-	}
-	return n
-}
-
 // script is a connection that says what it was given, once a request was
 // written, and then nothing or the end.
 type script struct {

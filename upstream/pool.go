@@ -68,6 +68,17 @@ func (p *pool) put(c *conn) {
 	}
 }
 
+// size returns how many connections there are in the pool.
+func (p *pool) size() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for _, list := range p.idle {
+		n += len(list)
+	}
+	return n
+}
+
 // expire closes the connections that have waited for too long.
 func (p *pool) expire() {
 	_, age := p.limits()

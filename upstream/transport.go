@@ -37,6 +37,10 @@ func (t *Transport) CloseIdleConnections() {
 	t.base.CloseIdleConnections()
 }
 
+// Idle returns how many connections wait for their next request, without those
+// of the base.
+func (t *Transport) Idle() int { return t.pool.size() }
+
 // RoundTrip implements [http.RoundTripper]. A request that died with a
 // connection that was used before is sent once more, on a new one, if none of it
 // was sent, or if its method changes nothing and no answer had begun: a POST of

@@ -188,7 +188,7 @@ func TestAnswerToHalfARequest(t *testing.T) {
 	if err != nil || resp.StatusCode != 413 || body != "no" {
 		t.Errorf("answer = %v %q, %v", resp, body, err)
 	}
-	if transport.idle() != 0 {
+	if transport.Idle() != 0 {
 		t.Error("the connection is kept, with half a request on it")
 	}
 }
@@ -228,8 +228,8 @@ func TestConnectionThatIsOver(t *testing.T) {
 	s := newScript([]byte(ok2), 1<<20, false)
 	s.eager = true
 	transport := newTransport(t, through(s))
-	if _, body, err := send(t, transport, "GET", "http://org.example/", ""); err != nil || body != "ok" || transport.idle() != 0 {
-		t.Errorf("answer = %q, %v, and %d connections are kept", body, err, transport.idle())
+	if _, body, err := send(t, transport, "GET", "http://org.example/", ""); err != nil || body != "ok" || transport.Idle() != 0 {
+		t.Errorf("answer = %q, %v, and %d connections are kept", body, err, transport.Idle())
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	c, err := New(through(newScript(nil, 1, true))).dial(ctx, newRequest(t, "GET", "http://org.example/", "").URL)
@@ -239,7 +239,7 @@ func TestConnectionThatIsOver(t *testing.T) {
 	x := watch(ctx, c, &transport.pool)
 	x.reusable = true
 	cancel()
-	if x.finish(); transport.idle() != 0 {
+	if x.finish(); transport.Idle() != 0 {
 		t.Error("the connection of a request that was given up is kept")
 	}
 }
@@ -458,8 +458,8 @@ func TestIdleConnectionsEnd(t *testing.T) {
 		check := func(open, idle int) {
 			t.Helper()
 			synctest.Wait()
-			if got := int(d.open.Load()); got != open || transport.idle() != idle {
-				t.Errorf("%d connections open and %d idle, want %d and %d", got, transport.idle(), open, idle)
+			if got := int(d.open.Load()); got != open || transport.Idle() != idle {
+				t.Errorf("%d connections open and %d idle, want %d and %d", got, transport.Idle(), open, idle)
 			}
 		}
 		together(5)

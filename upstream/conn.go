@@ -37,10 +37,11 @@ type conn struct {
 	one   [1]byte
 }
 
-// dial opens a connection. The errors are those of net and crypto/tls, a
-// *timeoutError, or why ctx ended.
-func (t *Transport) dial(ctx context.Context, u *url.URL) (*conn, error) {
-	c, err := t.dialPlain(ctx, u)
+// dial opens a connection for u, through proxy if it is not nil. The errors are
+// those of net and crypto/tls, a *timeoutError, or why ctx ended; what went
+// wrong on the way to the proxy is a [net.OpError] of "proxyconnect".
+func (t *Transport) dial(ctx context.Context, u, proxy *url.URL) (*conn, error) {
+	c, err := t.dialPlain(ctx, u, proxy)
 	if err == nil && u.Scheme == "https" {
 		err = c.startTLS(ctx, t.base.TLSClientConfig, u.Hostname(), t.base.TLSHandshakeTimeout)
 	}
@@ -56,19 +57,31 @@ func (t *Transport) dial(ctx context.Context, u *url.URL) (*conn, error) {
 	return nil, err
 }
 
-func (t *Transport) dialPlain(ctx context.Context, u *url.URL) (*conn, error) {
+func (t *Transport) dialPlain(ctx context.Context, u, proxy *url.URL) (*conn, error) {
+	if proxy != nil {
+		return t.dialThrough(ctx, u, proxy)
+	}
+	network, err := t.base.DialContext(ctx, "tcp", addressOf(u))
+	if err != nil {
+		return nil, err
+	}
+	return newConn(network, originOf(u, nil)), nil
+}
+
+func newConn(network net.Conn, to origin) *conn {
+	c := &conn{to: to, wire: newWire(network)}
+	c.top = c.wire
+	c.in = bufio.NewReaderSize(c, bufferSize)
+	return c
+}
+
+// addressOf returns the host and the port of u.
+func addressOf(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
-	network, err := t.base.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
-	if err != nil {
-		return nil, err
-	}
-	c := &conn{to: originOf(u), wire: newWire(network)}
-	c.top = c.wire
-	c.in = bufio.NewReaderSize(c, bufferSize)
-	return c, nil
+	return net.JoinHostPort(u.Hostname(), port)
 }
 
 // startTLS makes the connection a TLS one. Roots, versions and sessions are

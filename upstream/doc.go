@@ -7,6 +7,7 @@
 //	transport.go  a connection for them, the way there and back, sending again
 //	pool.go       connections that wait for their next request
 //	conn.go       one connection: dial, TLS, one exchange after the other
+//	tunnel.go     the way through a company proxy
 //	wire.go       the TCP connection under it, which can be asked whether anything came
 //	body.go       an answer's body, which gives the connection back at its end
 //

@@ -45,7 +45,7 @@ func TestIdleConnectionThatSpeaks(t *testing.T) {
 			want(t, transport, "GET", url, "", 1)
 			spoken <- true
 			<-spoken
-			c := transport.pool.pop(originOf(newRequest(t, "GET", url, "").URL))
+			c := transport.pool.pop(originOf(newRequest(t, "GET", url, "").URL, nil))
 			for deadline := time.Now().Add(patience); nothingToRead(c.wire); {
 				if time.Now().After(deadline) {
 					t.Fatal("what was said does not arrive")

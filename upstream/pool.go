@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// origin is what a connection leads to: scheme and host, as they stand in a URL.
-type origin struct{ scheme, host string }
+// origin is what a connection leads to: scheme and host, as they stand in a URL,
+// and the host of the company proxy on the way, "" for none.
+type origin struct{ scheme, host, through string }
 
 // pool holds the connections that wait for their next request.
 type pool struct {

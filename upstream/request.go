@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,8 +30,22 @@ func (m *message) free() {
 	}
 }
 
-// takes reports whether a request is an ordinary one, apart from its headers.
-func (t *Transport) takes(req *http.Request) bool {
+// takes reports whether a request is an ordinary one, apart from its headers,
+// and the company proxy that it goes through, nil for none.
+func (t *Transport) takes(req *http.Request) (bool, *url.URL) {
+	if !t.isOrdinary(req) {
+		return false, nil
+	}
+	if t.base.Proxy == nil {
+		return true, nil
+	}
+	proxy, err := t.base.Proxy(req)
+	return err == nil && (proxy == nil || t.tunnels(req, proxy)), proxy
+}
+
+// isOrdinary reports whether a request is one that net/http need not send, as
+// far as its fields tell.
+func (t *Transport) isOrdinary(req *http.Request) bool {
 	b := t.base
 	switch {
 	case !b.DisableCompression || b.DisableKeepAlives || b.MaxConnsPerHost > 0 || b.DialTLSContext != nil || b.DialContext == nil:
@@ -44,11 +59,7 @@ func (t *Transport) takes(req *http.Request) bool {
 	case httptrace.ContextClientTrace(req.Context()) != nil:
 		return false
 	}
-	if b.Proxy == nil {
-		return true
-	}
-	proxy, err := b.Proxy(req)
-	return proxy == nil && err == nil
+	return true
 }
 
 func hasBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }

@@ -10,9 +10,10 @@ import (
 
 // Transport is an [http.RoundTripper] for ordinary requests over HTTP/1.1: those
 // without a body or with one of up to 64 KiB and known length, which is read
-// before anything is sent. The rest goes to the base: uploads, those that ask
-// before they send (Expect), through company proxies, with a
-// [net/http/httptrace.ClientTrace], with a Connection header, or odd in some
+// before anything is sent; to the host itself or through a company proxy that is
+// reached by plain HTTP and asked for a tunnel. The rest goes to the base:
+// uploads, those that ask before they send (Expect), through other proxies, with
+// a [net/http/httptrace.ClientTrace], with a Connection header, or odd in some
 // other way. Safe for concurrent use.
 type Transport struct {
 	base *http.Transport
@@ -46,7 +47,8 @@ func (t *Transport) Idle() int { return t.pool.size() }
 // was sent, or if its method changes nothing and no answer had begun: a POST of
 // which anything was sent is never sent again.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if !t.takes(req) {
+	takes, proxy := t.takes(req)
+	if !takes {
 		return t.base.RoundTrip(req)
 	}
 	m := messages.Get().(*message)
@@ -61,13 +63,13 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	if c := t.pool.take(originOf(req.URL)); c != nil {
+	if c := t.pool.take(originOf(req.URL, proxy)); c != nil {
 		resp, again, err := t.exchange(c, req, *m)
 		if err == nil || !again {
 			return resp, err
 		}
 	}
-	c, err := t.dial(ctx, req.URL)
+	c, err := t.dial(ctx, req.URL, proxy)
 	if err != nil {
 		return nil, err
 	}
@@ -119,4 +121,11 @@ func mayRepeat(req *http.Request, sent int, heard bool) bool {
 	return false
 }
 
-func originOf(u *url.URL) origin { return origin{u.Scheme, u.Host} }
+// originOf returns what a connection for u leads to. proxy may be nil.
+func originOf(u, proxy *url.URL) origin {
+	to := origin{scheme: u.Scheme, host: u.Host}
+	if proxy != nil {
+		to.through = proxy.Host
+	}
+	return to
+}

@@ -232,7 +232,7 @@ func TestConnectionThatIsOver(t *testing.T) {
 		t.Errorf("answer = %q, %v, and %d connections are kept", body, err, transport.Idle())
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	c, err := New(through(newScript(nil, 1, true))).dial(ctx, newRequest(t, "GET", "http://org.example/", "").URL)
+	c, err := New(through(newScript(nil, 1, true))).dial(ctx, newRequest(t, "GET", "http://org.example/", "").URL, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ type pacedRig struct {
 func startPaced(t testing.TB, cfg proxy.Config, secure bool) *pacedRig {
 	t.Helper()
 	r := &pacedRig{rig: newRig(), limited: make(chan string, 100)}
-	cfg.MinBodyRate, cfg.StallTimeout = minRate, cmp.Or(cfg.StallTimeout, stallTimeout)
+	cfg.MinBodyRate, cfg.StallTimeout = cmp.Or(cfg.MinBodyRate, minRate), cmp.Or(cfg.StallTimeout, stallTimeout)
 	cfg.OnLimited = func(limit string) { r.limited <- limit }
 	p := newHandler(t, cfg, r.log).(*proxy.Proxy)
 	server := httptest.NewUnstartedServer(p)
@@ -280,22 +280,28 @@ func TestStalledReaderOfSmallAnswersIsCut(t *testing.T) {
 }
 
 // What the kernel holds of an answer takes a slow reader longer than the stall
-// timeout, and the proxy can write nothing in that time. The timeout is a longer
-// one here, since kernels make room for data in steps, and wait between them.
+// timeout, and the proxy can write nothing in that time: it is asked for more once
+// 128 KiB have gone, after more than five seconds. The reader's kernel makes room
+// in steps as well, which are small with a small buffer.
 func TestSlowReaderIsNotCut(t *testing.T) {
 	t.Parallel()
-	const size = 12 << 20
+	const size = 800 << 10
 	base, _ := endless(t, size)
 	for _, secure := range []bool{false, true} {
 		t.Run(fmt.Sprintf("TLS %t", secure), func(t *testing.T) {
 			t.Parallel()
-			r := startPaced(t, proxy.Config{Tokens: newTokens(base), StallTimeout: 4 * time.Second}, secure)
+			r := startPaced(t, proxy.Config{Tokens: newTokens(base), MinBodyRate: 5000, StallTimeout: 4 * time.Second}, secure)
 			c := r.dialPlainOrTLS(t, secure)
 			c.SetDeadline(time.Now().Add(time.Minute))
+			socket := c
+			if over, ok := c.(*tls.Conn); ok {
+				socket = over.NetConn()
+			}
+			socket.(*net.TCPConn).SetReadBuffer(16 << 10)
 			fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", limitsPath)
 			read := int64(0)
-			for start := time.Now(); time.Since(start) < 9*time.Second; time.Sleep(100 * time.Millisecond) {
-				n, err := io.CopyN(io.Discard, c, 16_000)
+			for start := time.Now(); time.Since(start) < 10*time.Second; time.Sleep(100 * time.Millisecond) {
+				n, err := io.CopyN(io.Discard, c, 2400)
 				if read += n; err != nil {
 					t.Fatalf("after %d bytes: %v\n%s", read, err, r.log)
 				}

@@ -87,11 +87,13 @@ type Usage struct {
 // packed is a reading in one word, so that both its numbers are of one answer.
 type packed struct{ word atomic.Uint64 }
 
-func (p *packed) store(r Reading) { p.word.Store(uint64(r.Used)<<32 | uint64(r.Limit)) }
+func (p *packed) store(r Reading) {
+	p.word.Store(uint64(r.Used)<<32 | uint64(r.Limit)) // #nosec G115 -- as they were read, neither is negative
+}
 
 func (p *packed) load() Reading {
 	word := p.word.Load()
-	return Reading{Used: int64(word >> 32), Limit: int64(word & math.MaxUint32)}
+	return Reading{Used: int64(word >> 32), Limit: int64(word & math.MaxUint32)} // #nosec G115 -- 32 bits each
 }
 
 // Note takes over what an answer told, if it did.

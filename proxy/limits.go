@@ -73,6 +73,21 @@ func (p *Proxy) boundClient(next http.Handler) http.Handler {
 	})
 }
 
+// boundUnknown calls read, which waits for the body of a request whose client is
+// not known before, unless as many such run as one client may have: whoever has no
+// credential is to leave room to those who have. It reports whether it did.
+func (p *Proxy) boundUnknown(w http.ResponseWriter, r *http.Request, read func()) bool {
+	limit := p.cfg.MaxRequestsPerClient
+	if !p.unknown.enter(limit) {
+		p.warnTooMany(&p.unknown, slog.Int("limit", limit), slog.String("of", "logins, and SOAP requests whose client is not known yet"))
+		p.refuseOver(w, r, limitRequestsPerClient, tooMany(limit, tooManyUnknown))
+		return false
+	}
+	defer p.unknown.leave()
+	read()
+	return true
+}
+
 // headOver returns which limit the head of a request goes over and the fault
 // that says so, nil if it does not.
 func headOver(r *http.Request) (limit string, over *fault) {
@@ -100,6 +115,7 @@ func headerLine(name, value string) int { return len(name) + len(": ") + len(val
 
 const (
 	tooManyRequests = "requests run already, and no more may at a time: try again, or raise PROXY_MAX_REQUESTS"
+	tooManyUnknown  = "logins and SOAP requests run already whose client is not known yet, and no more may at a time: try again, or raise PROXY_MAX_REQUESTS_PER_CLIENT"
 	tooManyOfClient = "requests of this client run already, and no more may at a time: try again, or raise PROXY_MAX_REQUESTS_PER_CLIENT, or PROXY_CLIENT_<n>_MAX_REQUESTS for it alone"
 )
 

@@ -3,8 +3,10 @@ package proxy_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -130,6 +132,54 @@ func TestRequestLimitOfAnyone(t *testing.T) {
 	r.send(t, "GET", limitsPath, nil).wantFault(t, 429, "PROXY_TOO_MANY_REQUESTS")
 	close(g.open)
 	running.Wait()
+}
+
+// readingLogins read what they are sent, and let nobody in.
+type readingLogins struct{ noLogins }
+
+func (readingLogins) ServeOAuth(w http.ResponseWriter, r *http.Request, _ string) {
+	io.Copy(io.Discard, r.Body)
+	w.WriteHeader(http.StatusBadRequest)
+}
+
+// TestRequestLimitOfUnknown has somebody without a credential begin requests whose
+// body is read before their client is known: half of the room is left to others.
+func TestRequestLimitOfUnknown(t *testing.T) {
+	for _, path := range []string{"/services/Soap/u/60.0", "/services/oauth2/token"} {
+		base := upstream(t, func(http.ResponseWriter, *http.Request) {})
+		var limited limitCounts
+		r := start(t, proxy.Config{Tokens: newTokens(base), Logins: readingLogins{}, MaxRequests: 4, MaxRequestsPerClient: 2, OnLimited: limited.count,
+			Clients: []proxy.Client{newClient(t, "app", 2)}})
+		var open []conn
+		var statuses []int
+		for range 4 {
+			c := r.dial(t)
+			c.write("POST " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n")
+			open, statuses = append(open, c), append(statuses, c.response("POST").status)
+		}
+		refused := 429
+		if strings.Contains(path, "Soap") {
+			refused = 500
+		}
+		if want := []int{100, 100, refused, refused}; !slices.Equal(statuses, want) {
+			t.Errorf("%s: answers = %v, want %v: two whose body is waited for", path, statuses, want)
+		}
+		if n := limited.of("requests_per_client"); n != 2 {
+			t.Errorf("%s: %d requests are counted as over the limit, want 2", path, n)
+		}
+		if got := r.send(t, "GET", limitsPath, nil, asClient("app")); got.status != 200 {
+			t.Errorf("%s: answer to a client = %d %s, want 200", path, got.status, got.body)
+		}
+		for _, c := range open[:2] {
+			c.write(strings.Repeat("x", 1000))
+			c.response("POST")
+		}
+		c := r.dial(t)
+		c.write("POST " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n")
+		if status := c.response("POST").status; status != 100 {
+			t.Errorf("%s: answer after the others have ended = %d, want 100", path, status)
+		}
+	}
 }
 
 // TestLimitsAreToldToPages lets the pages of an allowed origin read the answer.

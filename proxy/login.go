@@ -22,8 +22,10 @@ func (p *Proxy) answerOAuth(next http.Handler) http.Handler {
 		case ex.ambiguous || ex.path != tokenPath && ex.path != revokePath:
 			next.ServeHTTP(w, r)
 		case p.cfg.Logins != nil:
-			w.Header().Set(requestIDHeader, ex.id)
-			p.cfg.Logins.ServeOAuth(w, r, ex.public)
+			p.boundUnknown(w, r, func() {
+				w.Header().Set(requestIDHeader, ex.id)
+				p.cfg.Logins.ServeOAuth(w, r, ex.public)
+			})
 		case ex.path == tokenPath && r.Method == http.MethodPost:
 			p.refuse(w, r, http.StatusForbidden, loginOff, errLoginOff)
 		default:

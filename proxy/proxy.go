@@ -89,7 +89,8 @@ type Config struct {
 	// it get 429.
 	MaxRequests int
 	// MaxRequestsPerClient is Client.MaxRequests of the nameless client that
-	// there is without Clients.
+	// there is without Clients, and how many requests are read at a time to find
+	// out whose they are: logins, and SOAP requests.
 	MaxRequestsPerClient int
 	// MinBodyRate is how many bytes a second a client moves at least, of a
 	// request's body or of an answer, while the proxy waits for it: it may fall
@@ -123,6 +124,7 @@ type Proxy struct {
 	clients     atomic.Pointer[clients] // of now; a request asks for them once
 	nobody      ClientObserver          // of requests whose client is not known; nil without an Observer
 	running     running                 // requests, of all clients
+	unknown     running                 // requests that are read to find out whose they are
 	runningOf   sync.Map                // a client's name → *running, for as long as the process lives
 }
 

@@ -44,7 +44,11 @@ func (p *Proxy) readEnvelope(next http.Handler) http.Handler {
 			p.refuse(w, r, http.StatusForbidden, "PROXY_METHOD_NOT_ALLOWED", errSOAPMethod)
 			return
 		}
-		if err := p.keepEnvelope(ex, r); err != nil {
+		var err error
+		if !p.boundUnknown(w, r, func() { err = p.keepEnvelope(ex, r) }) {
+			return
+		}
+		if err != nil {
 			p.refuse(w, r, http.StatusBadRequest, "PROXY_BAD_ENVELOPE", err)
 			return
 		}

@@ -150,7 +150,7 @@ func built(ctx context.Context, s *site, name, pkg string) (string, error) {
 	if !s.build {
 		return "", fmt.Errorf("%w: not built yet, which a run without -quick does", errAbsent)
 	}
-	cmd := exec.CommandContext(ctx, "go", "install", "-trimpath", "-ldflags=-s -w", pkg)
+	cmd := exec.CommandContext(ctx, "go", "install", pkg)
 	cmd.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s: %w: %s", errAbsent, strings.Join(cmd.Args, " "), err, lastLine(out))

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // company runs a company proxy that answers CONNECT by answer, and passes on if
@@ -99,6 +100,9 @@ func TestTunnelThatIsNone(t *testing.T) {
 			if tt.check && err != refused || !tt.check && (!ok || operation.Op != "proxyconnect") {
 				t.Errorf("err = %v", err)
 			}
+			if tt.name == "endless" && !errors.Is(err, errLongHead) {
+				t.Errorf("err = %v, want %v", err, errLongHead)
+			}
 			if strings.Contains(fmt.Sprint(err), "secret") {
 				t.Errorf("err = %v holds the password", err)
 			}
@@ -126,10 +130,37 @@ func TestTunnelIsVerified(t *testing.T) {
 func TestTunnelIsGivenUp(t *testing.T) {
 	left := errors.New("the client left")
 	ctx, cancel := context.WithCancelCause(t.Context())
+	silent, err := url.Parse(peer(t, nil, false, func(_ int, c net.Conn) {
+		hear(c)
+		cancel(left)
+		io.Copy(io.Discard, c)
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
 	base := newBase()
-	base.Proxy = http.ProxyURL(company(t, func(string) string { cancel(left); return "HTTP/1.1 200" }))
+	base.Proxy = http.ProxyURL(silent)
 	req := newRequest(t, "GET", "https://127.0.0.1:1/", "").WithContext(ctx)
-	if _, err := newTransport(t, base).RoundTrip(req); err != left {
-		t.Errorf("err = %v, want %v", err, left)
+	began := time.Now()
+	if _, err := newTransport(t, base).RoundTrip(req); err != left || time.Since(began) > patience {
+		t.Errorf("err = %v after %v, want %v at once", err, time.Since(began), left)
+	}
+}
+
+// Requests that go another way do not share a connection.
+func TestTunnelIsOneWayOfTwo(t *testing.T) {
+	base := newBase()
+	target := peer(t, base, true, number)
+	proxy := company(t, func(string) string { return "HTTP/1.1 200 OK\r\n\r\n" })
+	base.Proxy = func(r *http.Request) (*url.URL, error) {
+		if r.Method == http.MethodGet {
+			return nil, nil
+		}
+		return proxy, nil
+	}
+	transport := newTransport(t, base)
+	for range 2 {
+		want(t, transport, "GET", target, "", 1)
+		want(t, transport, "POST", target, "body", 2)
 	}
 }

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,12 +84,26 @@ func (e *traceErrors) Handle(err error) {
 // Start implements [proxy.Tracer].
 func (t *Traces) Start(r *http.Request, id string) proxy.Trace {
 	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.HeaderCarrier(r.Header))
-	ctx, span := t.tracer.Start(ctx, r.Method, trace.WithSpanKind(trace.SpanKindServer))
+	method := methodOf(r)
+	ctx, span := t.tracer.Start(ctx, method, trace.WithSpanKind(trace.SpanKindServer))
 	if !span.IsRecording() {
 		return nil
 	}
-	span.SetAttributes(semconv.HTTPRequestMethodKey.String(r.Method), attribute.String("sfproxy.request_id", id))
-	return &tracedRequest{t.tracer, ctx, span, r.Method}
+	span.SetAttributes(semconv.HTTPRequestMethodKey.String(method), attribute.String("sfproxy.request_id", id))
+	return &tracedRequest{t.tracer, ctx, span, method}
+}
+
+// otherMethod stands for methods that a client made up (OpenTelemetry, Semantic
+// Conventions for HTTP Spans).
+const otherMethod = "_OTHER"
+
+func methodOf(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodOptions, http.MethodConnect, http.MethodTrace:
+		return r.Method
+	}
+	return otherMethod
 }
 
 // tracedRequest is a request's span.
@@ -96,7 +111,7 @@ type tracedRequest struct {
 	tracer trace.Tracer
 	ctx    context.Context // with the span; one trace's life is one request's
 	span   trace.Span
-	method string
+	method string // see methodOf
 }
 
 // ID implements [proxy.Trace].
@@ -115,15 +130,20 @@ func (r *tracedRequest) Begin(p proxy.Part) proxy.Span {
 		kind = trace.SpanKindInternal
 	}
 	_, span := r.tracer.Start(r.ctx, p.String(), trace.WithSpanKind(kind))
-	return tracedPart{span}
+	return tracedPart{span, p}
 }
 
 // End implements [proxy.Trace].
 func (r *tracedRequest) End(client, path, code string, o *proxy.Observation) {
-	family := o.Family.String()
-	r.span.SetName(r.method + " " + family)
-	r.span.SetAttributes(semconv.URLPath(path), semconv.HTTPResponseStatusCode(o.Status),
-		attribute.String("sfproxy.client", client), attribute.String("sfproxy.family", family),
+	family, verb := o.Family.String(), r.method
+	if verb == otherMethod {
+		verb = "HTTP"
+	}
+	r.span.SetName(verb + " " + family)
+	if o.Status != 0 {
+		r.span.SetAttributes(semconv.HTTPResponseStatusCode(o.Status))
+	}
+	r.span.SetAttributes(semconv.URLPath(path), attribute.String("sfproxy.client", client), attribute.String("sfproxy.family", family),
 		attribute.String("sfproxy.source", o.Source.String()))
 	switch {
 	case !o.Whole:
@@ -138,7 +158,10 @@ func (r *tracedRequest) End(client, path, code string, o *proxy.Observation) {
 }
 
 // tracedPart is the span of a part.
-type tracedPart struct{ span trace.Span }
+type tracedPart struct {
+	span trace.Span
+	part proxy.Part
+}
 
 // Traceparent implements [proxy.Span].
 func (p tracedPart) Traceparent() string { return traceparent(p.span) }
@@ -148,10 +171,25 @@ func (p tracedPart) End(status int, err error) {
 	if status != 0 {
 		p.span.SetAttributes(semconv.HTTPResponseStatusCode(status))
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case p.part == proxy.PartToken:
+		p.span.SetStatus(codes.Error, whyNoToken(err))
+	default:
 		p.span.SetStatus(codes.Error, err.Error())
 	}
 	p.span.End()
+}
+
+// whyNoToken says it without the user, whom the errors name and no span does.
+func whyNoToken(err error) string {
+	if refused, ok := errors.AsType[*auth.GrantError](err); ok {
+		return cmp.Or(refused.Code, "the login host gave no answer that counts")
+	}
+	if _, ok := errors.AsType[*auth.BudgetError](err); ok {
+		return "the budget of grants is used up"
+	}
+	return "there was no token in time"
 }
 
 // Grants returns grant followed. Each is a trace of its own, since it serves all
@@ -165,7 +203,7 @@ func (t *Traces) Grants(grant auth.GrantFunc) auth.GrantFunc {
 		defer span.End()
 		token, err := grant(ctx, subject)
 		if err != nil {
-			span.SetStatus(codes.Error, err.Error())
+			span.SetStatus(codes.Error, whyNoToken(err))
 		}
 		return token, err
 	}

@@ -1,0 +1,72 @@
+package telemetry_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sfproxy/sfproxy/auth"
+	"github.com/sfproxy/sfproxy/proxy"
+	"github.com/sfproxy/sfproxy/telemetry"
+)
+
+// tracesOf returns what a receiver gets of what follow does: OTLP's protobuf, in
+// which text stands as it is.
+func tracesOf(t *testing.T, follow func(*telemetry.Traces)) string {
+	t.Helper()
+	var mu sync.Mutex
+	var got strings.Builder
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		io.Copy(&got, r.Body)
+	}))
+	defer receiver.Close()
+	traces, err := telemetry.NewTraces(t.Context(), receiver.URL, "1", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	follow(traces)
+	traces.Close(t.Context())
+	mu.Lock()
+	defer mu.Unlock()
+	return got.String()
+}
+
+// Why there is no token is in the spans, and whose it would be is not.
+func TestTracesOfFailedGrantsNameNobody(t *testing.T) {
+	const user = "ada@example.com"
+	budget := &auth.BudgetError{Subject: user, RetryAfter: time.Minute}
+	got := tracesOf(t, func(traces *telemetry.Traces) {
+		grant := traces.Grants(func(context.Context, string) (*auth.Token, error) { return nil, budget })
+		if _, err := grant(t.Context(), user); err != budget {
+			t.Errorf("err = %v", err)
+		}
+		request := traces.Start(httptest.NewRequest("GET", "/", nil), "1")
+		request.Begin(proxy.PartToken).End(0, budget)
+		request.End("billing", "/", "PROXY_GRANT_BUDGET", &proxy.Observation{Status: 429, Whole: true})
+	})
+	if n := strings.Count(got, "the budget of grants is used up"); n != 2 {
+		t.Errorf("%d spans say what is wrong, want 2", n)
+	}
+	if strings.Contains(got, user) {
+		t.Error("a span names the user")
+	}
+}
+
+// Methods are whatever a client sends, and names of spans are few.
+func TestTracesHaveFewNames(t *testing.T) {
+	got := tracesOf(t, func(traces *telemetry.Traces) {
+		r := httptest.NewRequest("ODD-METHOD", "/", nil)
+		traces.Start(r, "1").End("", "/", "", &proxy.Observation{Status: 405, Whole: true})
+	})
+	if !strings.Contains(got, "HTTP other") || !strings.Contains(got, "_OTHER") || strings.Contains(got, "ODD-METHOD other") {
+		t.Errorf("traces = %q", got)
+	}
+}

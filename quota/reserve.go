@@ -37,9 +37,18 @@ func ParseReserve(text string) (Reserve, error) {
 	return Reserve{requests: n, text: text}, nil
 }
 
-// of returns the reserve in requests.
-func (r Reserve) of(limit int64) int64 {
-	return max(r.requests, int64(math.Ceil(r.share*float64(limit))))
+// of returns the reserve in requests of a limit. A number is one of the org's
+// allowance: of another limit it is the same share. An allowance of 0 is not
+// known.
+func (r Reserve) of(limit, allowance int64) int64 {
+	switch {
+	case r.requests == 0:
+		return int64(math.Ceil(r.share * float64(limit)))
+	case limit == allowance || allowance == 0:
+		return r.requests
+	}
+	whole := uint64(allowance) // limits have 32 bits, so that nothing here overflows
+	return int64((uint64(min(r.requests, allowance))*uint64(limit) + whole - 1) / whole)
 }
 
 // IsZero reports whether nothing is left to others.

@@ -128,7 +128,7 @@ const AskAgain = time.Minute
 // not, when it is worth trying again.
 func (u *Usage) Allows(r Reserve, now time.Time) (ok bool, retryAfter time.Duration) {
 	last := u.Scarcest()
-	if last.Limit == 0 || last.Left() >= r.of(last.Limit) {
+	if last.Limit == 0 || last.Left() >= r.of(last.Limit, u.Org().Limit) {
 		return true, 0
 	}
 	told := u.told.Load()

@@ -104,6 +104,36 @@ func TestUsageStopsAtTheReserve(t *testing.T) {
 	}
 }
 
+// A number of requests is one of the org's: of the app's own limit, which may be
+// smaller than that, it is the same share.
+func TestReserveOfTheAppsLimit(t *testing.T) {
+	now := time.Date(2027, 6, 1, 12, 0, 0, 0, time.UTC)
+	for _, test := range []struct {
+		reserve  string
+		org, app quota.Reading
+		want     bool
+	}{
+		{"2000", quota.Reading{Used: 0, Limit: 20000}, quota.Reading{Used: 1, Limit: 250}, true},
+		{"2000", quota.Reading{Used: 0, Limit: 20000}, quota.Reading{Used: 225, Limit: 250}, true},
+		{"2000", quota.Reading{Used: 0, Limit: 20000}, quota.Reading{Used: 226, Limit: 250}, false},
+		{"2000", quota.Reading{Used: 18001, Limit: 20000}, quota.Reading{Used: 1, Limit: 250}, false},
+		{"30000", quota.Reading{Used: 0, Limit: 20000}, quota.Reading{Used: 1, Limit: 250}, false},
+		{"20", quota.Reading{}, quota.Reading{Used: 229, Limit: 250}, true}, // nothing known of the org
+		{"20", quota.Reading{}, quota.Reading{Used: 231, Limit: 250}, false},
+		{"10%", quota.Reading{Used: 0, Limit: 20000}, quota.Reading{Used: 226, Limit: 250}, false},
+	} {
+		reserve, err := quota.ParseReserve(test.reserve)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var usage quota.Usage
+		usage.Note(test.org, test.app, now)
+		if ok, _ := usage.Allows(reserve, now); ok != test.want {
+			t.Errorf("reserve %s of %+v, %+v: Allows = %v", test.reserve, test.org, test.app, ok)
+		}
+	}
+}
+
 func TestUsageSendsOneToAskAgain(t *testing.T) {
 	now := time.Date(2027, 6, 1, 12, 0, 0, 0, time.UTC)
 	reserve, _ := quota.ParseReserve("10%")

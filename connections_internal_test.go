@@ -270,3 +270,25 @@ func TestShareFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestWithinOpenFiles has each share of a limit leave to others what it did.
+func TestWithinOpenFiles(t *testing.T) {
+	cfg := &config.Config{Clients: []config.Client{{MaxRequests: 2500}, {MaxRequests: 100}, {MaxRequests: 5000}, {}}}
+	cfg.Proxy.MaxConnections, cfg.Proxy.MaxConnectionsPerAddress = 10_000, 5000
+	cfg.Proxy.MaxRequests, cfg.Proxy.MaxRequestsPerClient = 5000, 2500
+	if got := withinOpenFiles(cfg, 20_000); got != cfg {
+		t.Errorf("enough files lower the limits to %+v", got.Proxy)
+	}
+	got := withinOpenFiles(cfg, 1128)
+	if p := got.Proxy; p.MaxConnections != 500 || p.MaxConnectionsPerAddress != 250 || p.MaxRequests != 500 || p.MaxRequestsPerClient != 250 {
+		t.Errorf("limits = %+v, want 500 connections, 250 of one address, 500 requests, 250 of one client", p)
+	}
+	for i, want := range []int{250, 100, 500, 0} {
+		if n := got.Clients[i].MaxRequests; n != want {
+			t.Errorf("client %d: %d requests, want %d", i, n, want)
+		}
+	}
+	if cfg.Proxy.MaxConnections != 10_000 || cfg.Clients[0].MaxRequests != 2500 {
+		t.Error("the configuration that was given has changed")
+	}
+}

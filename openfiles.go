@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"slices"
 
 	"github.com/sfproxy/sfproxy/config"
 )
@@ -12,21 +13,45 @@ import (
 const reservedFiles = 128
 
 // withinOpenFiles returns cfg with its limits lowered to the open files that the
-// system allows: each connection is one, and each request may need another one to
-// Salesforce. openFiles is 0 where it is not known.
-func withinOpenFiles(cfg *config.Config, openFiles int, logger *slog.Logger) *config.Config {
+// system allows, cfg itself if they are low enough: each connection is one, and
+// each request may need another one to Salesforce. openFiles is 0 where it is not
+// known.
+func withinOpenFiles(cfg *config.Config, openFiles int) *config.Config {
 	if openFiles == 0 {
 		return cfg
 	}
-	connections, requests := shareFiles(max(openFiles-reservedFiles, 2), cfg.Proxy.MaxConnections, cfg.Proxy.MaxRequests)
-	if connections == cfg.Proxy.MaxConnections && requests == cfg.Proxy.MaxRequests {
+	given := cfg.Proxy
+	connections, requests := shareFiles(max(openFiles-reservedFiles, 2), given.MaxConnections, given.MaxRequests)
+	if connections == given.MaxConnections && requests == given.MaxRequests {
 		return cfg
 	}
-	logger.Warn("the limits are lowered, since the system allows this process too few open files: raise that (LimitNOFILE= of the unit, ulimit -n of the shell, --ulimit nofile= of the container), or lower PROXY_MAX_CONNECTIONS and PROXY_MAX_REQUESTS",
-		"open_files", openFiles, "connections", connections, "requests", requests)
 	lowered := *cfg
 	lowered.Proxy.MaxConnections, lowered.Proxy.MaxRequests = connections, requests
+	lowered.Proxy.MaxConnectionsPerAddress = lowerShare(given.MaxConnectionsPerAddress, given.MaxConnections, connections)
+	lowered.Proxy.MaxRequestsPerClient = lowerShare(given.MaxRequestsPerClient, given.MaxRequests, requests)
+	lowered.Clients = slices.Clone(cfg.Clients)
+	for i := range lowered.Clients {
+		c := &lowered.Clients[i]
+		c.MaxRequests = lowerShare(c.MaxRequests, given.MaxRequests, requests)
+	}
 	return &lowered
+}
+
+// warnOfOpenFiles says that the limits were lowered, if they were.
+func warnOfOpenFiles(given, lowered *config.Config, openFiles int, logger *slog.Logger) {
+	if given != lowered {
+		logger.Warn("the limits are lowered, since the system allows this process too few open files: raise that (LimitNOFILE= of the unit, ulimit -n of the shell, --ulimit nofile= of the container), or lower PROXY_MAX_CONNECTIONS and PROXY_MAX_REQUESTS",
+			"open_files", openFiles, "connections", lowered.Proxy.MaxConnections, "requests", lowered.Proxy.MaxRequests)
+	}
+}
+
+// lowerShare lowers what one may have of a limit as the limit is lowered, so that
+// it leaves to others what it did; a share that leaves half stays. 0 is no limit.
+func lowerShare(share, limit, lowered int) int {
+	if limit == lowered {
+		return share
+	}
+	return min(share, max((lowered+1)/2, int(int64(share)*int64(lowered)/int64(limit))))
 }
 
 // shareFiles lowers two limits until their sum is no more than files. The one

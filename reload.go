@@ -174,7 +174,10 @@ func (r *reloader) parse() (*config.Config, error) {
 		cfg.Wipe()
 		return nil, errors.New("there are no clients any more, so that the proxy would be open to everybody")
 	}
-	return cfg, err
+	if err != nil {
+		return nil, err
+	}
+	return withinOpenFiles(cfg, openFiles()), nil
 }
 
 // refuse says why the configuration as it is now is not used.

@@ -82,7 +82,9 @@ func serve(ctx context.Context, cfg *config.Config, environ []string, logger *sl
 // needed of them has been made of them.
 func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*server, error) {
 	defer cfg.Wipe()
-	cfg = withinOpenFiles(cfg, openFiles(), logger)
+	given, files := cfg, openFiles()
+	cfg = withinOpenFiles(given, files)
+	warnOfOpenFiles(given, cfg, files, logger)
 	connections, err := newTransport(cfg.Salesforce)
 	if err != nil {
 		return nil, err

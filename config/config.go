@@ -115,11 +115,12 @@ type Proxy struct {
 	APIReserve string   `env:"PROXY_API_RESERVE" shown:"nothing" help:"what each client leaves of the org's daily API requests to others, in percent of them or as a number: when less is left, its requests are refused" example:"10%"`
 	// ReplayBuffer is in bytes, 0 to 64 MiB; 0 keeps nothing.
 	ReplayBuffer int64 `env:"PROXY_REPLAY_BUFFER" envDefault:"1MiB" help:"how much of a request body is kept for a replay, 64MiB at most" example:"512KiB"`
-	// MaxConnections to MaxRequestsPerClient are not negative; 0 is no limit.
+	// MaxConnections to MaxRequestsPerClient are not negative; 0 is no limit. Of
+	// one address and of one client it is half of that in all unless it is set.
 	MaxConnections           int `env:"PROXY_MAX_CONNECTIONS" envDefault:"10000" help:"client connections at a time; 0 for no limit" example:"10000"`
-	MaxConnectionsPerAddress int `env:"PROXY_MAX_CONNECTIONS_PER_ADDRESS" envDefault:"5000" help:"client connections at a time of one address (IPv6: of one /64); 0 for no limit" example:"5000"`
+	MaxConnectionsPerAddress int `env:"PROXY_MAX_CONNECTIONS_PER_ADDRESS" shown:"half of all" help:"client connections at a time of one address (IPv6: of one /64); 0 for no limit" example:"5000"`
 	MaxRequests              int `env:"PROXY_MAX_REQUESTS" envDefault:"5000" help:"requests at a time; 0 for no limit" example:"5000"`
-	MaxRequestsPerClient     int `env:"PROXY_MAX_REQUESTS_PER_CLIENT" envDefault:"2500" help:"requests at a time of one client; 0 for no limit" example:"2500"`
+	MaxRequestsPerClient     int `env:"PROXY_MAX_REQUESTS_PER_CLIENT" shown:"half of all" help:"requests at a time of one client; 0 for no limit" example:"2500"`
 	// MinBodyRate is in bytes a second, 0 to 64 MiB; 0 is no limit. StallTimeout
 	// is a second to an hour.
 	MinBodyRate  int64         `env:"PROXY_MIN_BODY_RATE" envDefault:"240B" help:"bytes a second that a client sends of a request's body, and takes of an answer, at least; 0 for no limit" example:"240B"`

@@ -103,6 +103,25 @@ func TestParseDefaults(t *testing.T) {
 	}
 }
 
+// One address and one client leave half to others, however much there is.
+func TestParseShares(t *testing.T) {
+	for _, tt := range []struct {
+		given                      vars
+		perAddress, perClient, own int
+	}{
+		{vars{"PROXY_MAX_CONNECTIONS": "1000", "PROXY_MAX_REQUESTS": "7"}, 500, 4, 4},
+		{vars{"PROXY_MAX_CONNECTIONS": "1", "PROXY_MAX_REQUESTS": "1"}, 1, 1, 1},
+		{vars{"PROXY_MAX_CONNECTIONS": "0", "PROXY_MAX_REQUESTS": "0"}, 0, 0, 0},
+		{vars{"PROXY_MAX_CONNECTIONS_PER_ADDRESS": "9000", "PROXY_MAX_REQUESTS_PER_CLIENT": "0", "PROXY_CLIENT_0_MAX_REQUESTS": "9"}, 9000, 0, 9},
+	} {
+		maps.Copy(tt.given, vars{"PROXY_CLIENT_0_NAME": "billing", "PROXY_CLIENT_0_API_KEY": "0123456789abcdef"})
+		got := parse(t, tt.given)
+		if a, c, own := got.Proxy.MaxConnectionsPerAddress, got.Proxy.MaxRequestsPerClient, got.Clients[0].MaxRequests; a != tt.perAddress || c != tt.perClient || own != tt.own {
+			t.Errorf("%v: %d connections of one address, %d requests of one client, %d of the first; want %d, %d, %d", tt.given, a, c, own, tt.perAddress, tt.perClient, tt.own)
+		}
+	}
+}
+
 func TestParseEverything(t *testing.T) {
 	key, ca := write(t, "sf.key", keyText), writeCertificate(t)
 	next := write(t, "next.key", "next")

@@ -177,6 +177,8 @@ func (p *parser) checkProxy(proxy *Proxy) {
 	p.checkHosts(proxy)
 	p.checkCORS(proxy)
 	p.checkPaths("PROXY_ALLOW_PATHS", proxy.AllowPaths)
+	p.leaveHalf("PROXY_MAX_CONNECTIONS_PER_ADDRESS", &proxy.MaxConnectionsPerAddress, proxy.MaxConnections)
+	p.leaveHalf("PROXY_MAX_REQUESTS_PER_CLIENT", &proxy.MaxRequestsPerClient, proxy.MaxRequests)
 	if proxy.StallTimeout < minStallTimeout || proxy.StallTimeout > maxStallTimeout {
 		p.fault("PROXY_STALL_TIMEOUT", "%s is not between %s and %s; to let clients be as slow as they like, set PROXY_MIN_BODY_RATE=0", proxy.StallTimeout, minStallTimeout, maxStallTimeout)
 	}
@@ -189,6 +191,14 @@ func (p *parser) checkProxy(proxy *Proxy) {
 	p.checkReserve("PROXY_API_RESERVE", proxy.APIReserve)
 	if proxy.DrainTimeout < 0 {
 		p.fault("PROXY_DRAIN_TIMEOUT", "%s is negative", proxy.DrainTimeout)
+	}
+}
+
+// leaveHalf sets the share that one may have of a limit to half of it, unless the
+// variable says how much it is.
+func (p *parser) leaveHalf(variable string, share *int, limit int) {
+	if p.env[variable] == "" {
+		*share = (limit + 1) / 2
 	}
 }
 

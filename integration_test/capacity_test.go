@@ -171,20 +171,33 @@ func TestManySlowRequests(t *testing.T) {
 	}
 }
 
-// TestOpenFiles lets the proxy open few files: the limits are lowered to what it
-// can do, and without limits the log says why it accepts nobody.
+// TestOpenFiles lets the proxy open few files: the limits in all and of one
+// are lowered to what it can do, and without limits the log says why it accepts nobody.
 func TestOpenFiles(t *testing.T) {
 	t.Parallel()
 	need(t, "prlimit")
 	env := startOrg(t, devorg.Config{}).env
+	withClient := startProxyOf(t, "prlimit", with(env, "PROXY_CLIENT_0_NAME=app", "PROXY_CLIENT_0_API_KEY="+newAPIKey()), "--nofile=160:160", binary, "serve")
+	withClient.Log.waitFor(t, `"MAX_REQUESTS":8`)
+	withClient.signal(t, syscall.SIGHUP) // what is read again is lowered as it was
+	withClient.Log.waitFor(t, `"msg":"the files were read again; no key and no credential has changed`)
+	if strings.Contains(withClient.Log.String(), "policy_change") {
+		t.Error("a client's limit has changed with a SIGHUP")
+	}
+
 	few := startProxyOf(t, "prlimit", env, "--nofile=160:160", binary, "serve")
 	few.Log.waitFor(t, `"level":"WARN","msg":"the limits are lowered, [^"]*LimitNOFILE[^"]*","open_files":160,"connections":16,"requests":16`)
 	address := strings.TrimPrefix(few.URL, "http://")
 	var conns []net.Conn
-	for range 16 {
-		conns = append(conns, mustKeepOpen(t, "tcp", "", address))
+	for range 8 { // half of them
+		conns = append(conns, mustKeepOpen(t, "tcp", "127.0.0.1", address))
 	}
-	resp, err := from("127.0.0.2").Get(few.URL + echoPath)
+	resp, err := from("127.0.0.1").Get(few.URL + echoPath)
+	checkTurnedAway(t, resp, err)
+	for range 8 {
+		conns = append(conns, mustKeepOpen(t, "tcp", "127.0.0.3", address))
+	}
+	resp, err = from("127.0.0.2").Get(few.URL + echoPath)
 	checkTurnedAway(t, resp, err)
 	for _, conn := range conns {
 		conn.Close()

@@ -48,6 +48,8 @@ func (t *Transport) takes(req *http.Request) (bool, *url.URL) {
 func (t *Transport) isOrdinary(req *http.Request) bool {
 	b := t.base
 	switch {
+	case !canReadNow: // what came on an idle connection would be the next request's answer
+		return false
 	case !b.DisableCompression || b.DisableKeepAlives || b.MaxConnsPerHost > 0 || b.DialTLSContext != nil || b.DialContext == nil:
 		return false
 	case req.URL == nil || req.Header == nil || req.URL.Scheme != "https" && req.URL.Scheme != "http" || !plainHost(req.URL.Host):

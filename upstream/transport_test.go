@@ -370,40 +370,59 @@ func TestTimeouts(t *testing.T) {
 
 // The wait for an answer's head is bounded, that for its body is not.
 func TestSlowBody(t *testing.T) {
-	base := newBase()
-	base.ResponseHeaderTimeout = 50 * time.Millisecond
-	url := peer(t, base, false, func(_ int, c net.Conn) {
-		for hear(c) != "" {
-			say(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no")
-			time.Sleep(100 * time.Millisecond) // it is the time that is tested
-			say(c, "k")
+	synctest.Test(t, func(t *testing.T) {
+		base := newBase()
+		base.ResponseHeaderTimeout = time.Second
+		base.DialContext = piped(func(c net.Conn) {
+			for hear(c) != "" {
+				say(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no")
+				time.Sleep(time.Minute)
+				say(c, "k")
+			}
+		})
+		transport := newTransport(t, base)
+		for range 2 {
+			if _, body, err := send(t, transport, "GET", "http://org.example/", ""); err != nil || body != "ok" {
+				t.Errorf("answer = %q, %v", body, err)
+			}
 		}
 	})
-	transport := newTransport(t, base)
-	for range 2 {
-		if _, body, err := send(t, transport, "GET", url, ""); err != nil || body != "ok" {
-			t.Errorf("answer = %q, %v", body, err)
-		}
+}
+
+// piped returns a dialer of connections within the process, the other end of
+// which talk has.
+func piped(talk func(net.Conn)) func(context.Context, string, string) (net.Conn, error) {
+	return func(context.Context, string, string) (net.Conn, error) {
+		client, server := net.Pipe()
+		go func() {
+			defer server.Close()
+			talk(server)
+		}()
+		return client, nil
 	}
 }
 
 // A timeout is not tried again: the request may be under way.
 func TestTimeoutIsFinal(t *testing.T) {
-	base := newBase()
-	base.ResponseHeaderTimeout = 50 * time.Millisecond
-	var requests atomic.Int32
-	url := peer(t, base, false, func(n int, c net.Conn) {
-		for hear(c) != "" {
-			if requests.Add(1) == 1 {
-				say(c, ok2)
+	synctest.Test(t, func(t *testing.T) {
+		base := newBase()
+		base.ResponseHeaderTimeout = time.Second
+		requests := 0
+		base.DialContext = piped(func(c net.Conn) {
+			for hear(c) != "" {
+				if requests++; requests == 1 {
+					say(c, ok2)
+				}
 			}
+		})
+		transport := newTransport(t, base)
+		send(t, transport, "GET", "http://org.example/", "")
+		_, _, err := send(t, transport, "GET", "http://org.example/", "")
+		synctest.Wait()
+		if !errors.Is(err, context.DeadlineExceeded) || requests != 2 {
+			t.Errorf("err = %v after %d requests, want a timeout after 2", err, requests)
 		}
 	})
-	transport := newTransport(t, base)
-	send(t, transport, "GET", url, "")
-	if _, _, err := send(t, transport, "GET", url, ""); !errors.Is(err, context.DeadlineExceeded) || requests.Load() != 2 {
-		t.Errorf("err = %v after %d requests, want a timeout after 2", err, requests.Load())
-	}
 }
 
 func TestErrorsAreNetAndTLSs(t *testing.T) {

@@ -24,7 +24,7 @@ func (p *Proxy) observe(next http.Handler) http.Handler {
 		r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, ex))
 		ex.inbound = r
 		ex.countBody(r)
-		recorder := &recorder{ResponseWriter: w}
+		recorder := &recorder{ResponseWriter: w, ex: ex}
 		w.Header()["Content-Type"] = nil // no guessing where Salesforce sent none
 		whole := false
 		if p.cfg.Observer != nil {
@@ -138,6 +138,7 @@ func (p *Proxy) publicOrigin(r *http.Request) string {
 // real writer through Unwrap.
 type recorder struct {
 	http.ResponseWriter
+	ex     *exchange
 	status int
 	bytes  int64
 }
@@ -156,6 +157,15 @@ func (r *recorder) Write(b []byte) (int, error) {
 	n, err := r.ResponseWriter.Write(b)
 	r.bytes += int64(n)
 	return n, err
+}
+
+// FlushError serves [http.ResponseController]. The last piece of an answer is
+// left to net/http's server, which writes the end together with it.
+func (r *recorder) FlushError() error {
+	if r.ex.answered.Load() {
+		return nil
+	}
+	return http.NewResponseController(r.ResponseWriter).Flush()
 }
 
 // Unwrap serves [http.ResponseController].

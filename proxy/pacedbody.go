@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"io"
 	"log/slog"
 	"net/http"
@@ -56,7 +57,7 @@ func (p *Proxy) paced(next http.Handler) http.Handler {
 			conn.serve(ex)
 			defer conn.done(ex)
 		}
-		writer := &pacedWriter{ResponseWriter: w}
+		writer := &pacedWriter{ResponseWriter: w, ex: ex, conn: conn}
 		if r.Body != nil && r.Body != http.NoBody {
 			p.paceBody(&writer.body, ex, w, r, conn) // of a request that observe has made
 			defer writer.body.leave()
@@ -176,10 +177,12 @@ func (b *pacedBody) isSlow() bool { return b != nil && b.pace.isSlow() }
 // stream of HTTP/2 can stall by itself, in its flow control.
 type pacedWriter struct {
 	http.ResponseWriter
-	body   pacedBody // the zero value if the request has none
-	duplex bool      // the body is read on while the answer is written
-	begun  bool      // the answer is
-	pace   *pace     // nil for HTTP/1
+	ex     *exchange
+	conn   *pacedConn // nil for HTTP/2
+	body   pacedBody  // the zero value if the request has none
+	duplex bool       // the body is read on while the answer is written
+	begun  bool       // the answer is
+	pace   *pace      // nil for HTTP/1
 	bytes  atomic.Int64
 }
 
@@ -220,6 +223,9 @@ func (w *pacedWriter) WriteHeader(status int) {
 func (w *pacedWriter) Write(b []byte) (int, error) {
 	w.begin()
 	if w.pace == nil {
+		if w.conn != nil && w.ex.streams {
+			w.conn.cork.put() // a flush follows
+		}
 		return w.ResponseWriter.Write(b)
 	}
 	w.pace.begin()
@@ -233,7 +239,11 @@ func (w *pacedWriter) Write(b []byte) (int, error) {
 func (w *pacedWriter) FlushError() error {
 	flush := http.NewResponseController(w.ResponseWriter).Flush
 	if w.pace == nil {
-		return flush()
+		err := flush()
+		if w.conn != nil {
+			err = cmp.Or(err, w.conn.cork.pull(w.conn.write))
+		}
+		return err
 	}
 	w.pace.begin()
 	defer w.pace.end()

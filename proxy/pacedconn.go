@@ -72,6 +72,7 @@ type pacedConn struct {
 	received, sent atomic.Int64    // bytes that were read and written
 	reading        pace            // of the body of the request
 	writing        pace
+	cork           cork
 
 	exchange   atomic.Pointer[exchange] // the request's, nil between requests
 	sentBefore atomic.Int64             // bytes, when it began
@@ -100,7 +101,9 @@ func (c *pacedConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (c *pacedConn) Write(b []byte) (int, error) {
+func (c *pacedConn) Write(b []byte) (int, error) { return c.cork.write(b, c.write) }
+
+func (c *pacedConn) write(b []byte) (int, error) {
 	c.writing.begin()
 	n, err := c.Conn.Write(b)
 	c.sent.Add(int64(n))
@@ -137,6 +140,7 @@ func (c *pacedConn) serve(ex *exchange) {
 }
 
 func (c *pacedConn) done(ex *exchange) {
+	c.cork.pull(c.write) // if an answer broke off; what it fails with is told by the next write
 	c.writing.mu.Lock()
 	defer c.writing.mu.Unlock()
 	c.last = ex.note()

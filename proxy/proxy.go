@@ -203,6 +203,8 @@ type exchange struct {
 	upload   *pacedBody  // nil if the request has no body, or clients are not paced
 	token    *auth.Token // the one that the answer was got with
 	sent     bool        // at least once
+	streams  bool        // the answer is of unknown length, so that each piece of it is passed on at once
+	answered atomic.Bool // it has been read to its end, and has no trailers
 	replayed bool
 	failure  error  // why the proxy itself answered
 	rule     string // that refused the request; "" if none did

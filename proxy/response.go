@@ -26,15 +26,18 @@ func (p *Proxy) respond(resp *http.Response) error {
 	}
 	ex.closeEarly(h)
 	if resp.ContentLength < 0 {
-		resp.Body = &trailerFilter{resp.Body, resp}
+		resp.Body = &streamed{resp.Body, resp, ex}
 	}
 	instance := ex.token.InstanceURL
 	if location := h.Get("Location"); location != "" {
 		h.Set("Location", moveLocation(location, instance, ex.public))
 	}
 	if hasLinks(ex.path) && resp.StatusCode == http.StatusOK && resp.Request.Method != http.MethodHead {
-		return moveLinks(resp, ex)
+		if err := moveLinks(resp, ex); err != nil {
+			return err
+		}
 	}
+	ex.streams = resp.ContentLength < 0
 	return nil
 }
 
@@ -47,17 +50,19 @@ func (ex *exchange) closeEarly(h http.Header) {
 	}
 }
 
-// trailerFilter keeps cookies out of an answer's trailers, which are there once
-// the body has ended.
-type trailerFilter struct {
+// streamed is an answer's body whose length is not known. It notes its end, and
+// keeps cookies out of the trailers, which are there by then.
+type streamed struct {
 	io.ReadCloser
 	resp *http.Response
+	ex   *exchange
 }
 
-func (f *trailerFilter) Read(p []byte) (int, error) {
-	n, err := f.ReadCloser.Read(p)
+func (s *streamed) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p)
 	if err != nil {
-		delete(f.resp.Trailer, "Set-Cookie")
+		delete(s.resp.Trailer, "Set-Cookie")
+		s.ex.answered.Store(err == io.EOF && len(s.resp.Trailer) == 0)
 	}
 	return n, err
 }

@@ -1,0 +1,67 @@
+package proxy
+
+import "sync"
+
+// corkSize has room for what one write of an answer becomes: the head, a piece
+// of the body, and what frames it.
+const corkSize = copyBufferSize + 8<<10
+
+var corkBuffers = sync.Pool{New: func() any { return new([corkSize]byte) }}
+
+// cork holds back what is written to a connection, so that it goes out at once:
+// net/http's server writes each piece of an answer in three, the frame for itself.
+type cork struct {
+	mu   sync.Mutex // TLS may write of its own accord
+	in   bool       // writes are held back
+	held *[corkSize]byte
+	n    int
+	err  error // what writing has failed with
+}
+
+// put begins to hold writes back. A pull follows.
+func (c *cork) put() {
+	c.mu.Lock()
+	c.in = true
+	c.mu.Unlock()
+}
+
+// pull writes what was held back.
+func (c *cork) pull(write func([]byte) (int, error)) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.in = false
+	c.empty(write)
+	return c.err
+}
+
+// write is the connection's Write.
+func (c *cork) write(b []byte, write func([]byte) (int, error)) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.in && c.n+len(b) > corkSize {
+		c.empty(write)
+	}
+	if c.err != nil {
+		return 0, c.err
+	}
+	if !c.in || len(b) > corkSize {
+		return write(b)
+	}
+	if c.held == nil {
+		c.held = corkBuffers.Get().(*[corkSize]byte)
+	}
+	c.n += copy(c.held[c.n:], b)
+	return len(b), nil
+}
+
+// empty writes what is held. c.mu is held.
+func (c *cork) empty(write func([]byte) (int, error)) {
+	if c.held == nil {
+		return
+	}
+	if c.err == nil {
+		_, c.err = write(c.held[:c.n])
+	}
+	corkBuffers.Put(c.held)
+	c.held, c.n = nil, 0
+}

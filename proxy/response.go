@@ -17,6 +17,11 @@ import (
 func (p *Proxy) respond(resp *http.Response) error {
 	ex := exchangeOf(resp.Request.Context())
 	h := resp.Header
+	if here, ok := resp.Body.(interface{ Whole() (int64, bool) }); ok && resp.ContentLength < 0 && len(resp.Trailer) == 0 {
+		if length, whole := here.Whole(); whole {
+			resp.ContentLength = length // so that it is written at once
+		}
+	}
 	p.noteUsage(resp, ex)
 	h.Del("Strict-Transport-Security") // it would bind the proxy's host name
 	keepSetCookies(h, ex.path)

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -14,11 +15,38 @@ type body struct {
 	exchange
 	over  atomic.Bool // the connection is no longer this body's
 	ended error       // what Read has ended with; of the goroutine that reads
+	ahead []byte      // read already
 }
+
+var lastChunk = []byte("\r\n0\r\n\r\n")
+
+// settle reads a chunked body that has come together with its head, as small
+// ones do, so that its length is known and its connection free before anybody
+// has read it. It waits for nothing.
+func (b *body) settle() {
+	here, _ := b.conn.in.Peek(b.conn.in.Buffered())
+	if !bytes.HasSuffix(here, lastChunk) {
+		return
+	}
+	ahead := make([]byte, len(here))
+	n, err := b.ReadCloser.Read(ahead)
+	b.ahead = ahead[:n]
+	if err != nil {
+		b.ended = b.end(err)
+	}
+}
+
+// Whole returns the length of a body that is here already, to its end.
+func (b *body) Whole() (int64, bool) { return int64(len(b.ahead)), b.ended == io.EOF }
 
 var errBodyClosed = errors.New("the answer's body is read after Close")
 
 func (b *body) Read(p []byte) (int, error) {
+	if len(b.ahead) > 0 {
+		n := copy(p, b.ahead)
+		b.ahead = b.ahead[n:]
+		return n, nil
+	}
 	if b.over.Load() {
 		if b.ended != nil {
 			return 0, b.ended

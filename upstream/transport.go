@@ -103,7 +103,11 @@ func (t *Transport) exchange(c *conn, req *http.Request, m message) (resp *http.
 		x.finish()
 		return resp, false, nil
 	}
-	resp.Body = &body{ReadCloser: resp.Body, exchange: x}
+	b := &body{ReadCloser: resp.Body, exchange: x}
+	if resp.ContentLength < 0 {
+		b.settle()
+	}
+	resp.Body = b
 	return resp, false, nil
 }
 

@@ -37,12 +37,16 @@ func withinOpenFiles(cfg *config.Config, openFiles int) *config.Config {
 	return &lowered
 }
 
-// warnOfOpenFiles says that the limits were lowered, if they were.
-func warnOfOpenFiles(given, lowered *config.Config, openFiles int, logger *slog.Logger) {
-	if given != lowered {
+// fitOpenFiles is withinOpenFiles for the files that this process may open, and
+// says so if the limits had to be lowered.
+func fitOpenFiles(cfg *config.Config, logger *slog.Logger) *config.Config {
+	files := openFiles()
+	lowered := withinOpenFiles(cfg, files)
+	if lowered != cfg {
 		logger.Warn("the limits are lowered, since the system allows this process too few open files: raise that (LimitNOFILE= of the unit, ulimit -n of the shell, --ulimit nofile= of the container), or lower PROXY_MAX_CONNECTIONS and PROXY_MAX_REQUESTS",
-			"open_files", openFiles, "connections", lowered.Proxy.MaxConnections, "requests", lowered.Proxy.MaxRequests)
+			"open_files", files, "connections", lowered.Proxy.MaxConnections, "requests", lowered.Proxy.MaxRequests)
 	}
+	return lowered
 }
 
 // lowerShare lowers what one may have of a limit as the limit is lowered, so that

@@ -82,9 +82,7 @@ func serve(ctx context.Context, cfg *config.Config, environ []string, logger *sl
 // needed of them has been made of them.
 func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*server, error) {
 	defer cfg.Wipe()
-	given, files := cfg, openFiles()
-	cfg = withinOpenFiles(given, files)
-	warnOfOpenFiles(given, cfg, files, logger)
+	cfg = fitOpenFiles(cfg, logger)
 	connections, err := newTransport(cfg.Salesforce)
 	if err != nil {
 		return nil, err
@@ -97,14 +95,11 @@ func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*serv
 	if err != nil {
 		return nil, err
 	}
-	metrics := telemetry.NewMetrics(version())
-	audit, err := newAudit(cfg.Log, metrics, logger)
+	signals, err := newSignals(cfg, environ == nil, logger)
 	if err != nil {
 		return nil, err
 	}
-	if environ == nil && cfg.Log.AuditFile == "" {
-		audit.Audit = nil // a person reads the log of the demo
-	}
+	metrics, audit, traces := signals.metrics, signals.audit, signals.traces
 	rotation := newRotation(keys, metrics, audit, logger)
 	connections.DialContext = metrics.CountDials(connections.DialContext)
 	connections.TLSClientConfig.VerifyConnection = metrics.CountHandshake
@@ -114,11 +109,6 @@ func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*serv
 	if err != nil {
 		return nil, err
 	}
-	traces, err := newTraces(cfg.Traces, logger)
-	if err != nil {
-		return nil, err
-	}
-	signals := signals{metrics, audit, traces, logger}
 	manager := auth.NewManager(traces.Grants(metrics.CountGrants(audit.grants(org.Grant))), logger)
 	logins, err := newLogins(cfg, keys.first, manager, transport, signals)
 	if err != nil {
@@ -139,18 +129,24 @@ func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*serv
 	if handshakes != nil {
 		metrics.FollowListenerCertificate(handshakes.expiry)
 	}
-	if cfg.Proxy.AdminListen != "" {
-		admin := telemetry.NewAdmin(s.health, metrics)
-		if cfg.Proxy.Profiles {
-			admin = withProfiles(admin)
-		}
-		s.admin = newHTTPServer(guardAdmin(admin, cfg.Proxy.AllowHosts), logger)
-	}
+	s.admin = newAdminServer(cfg.Proxy, s.health, metrics, logger)
 	if environ != nil {
 		s.reload = &reloader{environ: environ, cfg: cfg, logger: logger, metrics: metrics, audit: audit, org: org, manager: manager,
 			proxy: handler, logins: logins, rotation: rotation, handshakes: handshakes}
 	}
 	return s, nil
+}
+
+// newAdminServer returns the server of the admin port, nil for none.
+func newAdminServer(cfg config.Proxy, health *telemetry.Health, metrics *telemetry.Metrics, logger *slog.Logger) *http.Server {
+	if cfg.AdminListen == "" {
+		return nil
+	}
+	admin := telemetry.NewAdmin(health, metrics)
+	if cfg.Profiles {
+		admin = withProfiles(admin)
+	}
+	return newHTTPServer(guardAdmin(admin, cfg.AllowHosts), logger)
 }
 
 // newHTTPServer returns a server without timeouts on bodies, which stream.

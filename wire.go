@@ -164,6 +164,21 @@ type signals struct {
 	logger  *slog.Logger
 }
 
+// newSignals returns what the configuration asks for. A demo's log, which a person
+// reads, has no audit lines.
+func newSignals(cfg *config.Config, demo bool, logger *slog.Logger) (signals, error) {
+	metrics := telemetry.NewMetrics(version())
+	audit, err := newAudit(cfg.Log, metrics, logger)
+	if err != nil {
+		return signals{}, err
+	}
+	if demo && cfg.Log.AuditFile == "" {
+		audit.Audit = nil
+	}
+	traces, err := newTraces(cfg.Traces, logger)
+	return signals{metrics, audit, traces, logger}, err
+}
+
 // newTraces returns nil where no traces are wanted.
 func newTraces(cfg config.Traces, logger *slog.Logger) (*telemetry.Traces, error) {
 	if cfg.Endpoint == nil {

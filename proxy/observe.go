@@ -2,7 +2,8 @@ package proxy
 
 import (
 	"context"
-	"fmt"
+	"encoding/binary"
+	"encoding/hex"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -116,7 +117,9 @@ func requestID(r *http.Request) string {
 	id := r.Header.Get(requestIDHeader)
 	unfit := func(c rune) bool { return c <= ' ' || c > '~' }
 	if len(id) == 0 || len(id) > 64 || strings.ContainsFunc(id, unfit) {
-		return fmt.Sprintf("%016x", rand.Uint64()) // #nosec G404 -- a name, which nobody gains by guessing
+		var number [8]byte
+		binary.BigEndian.PutUint64(number[:], rand.Uint64()) // #nosec G404 -- a name, which nobody gains by guessing
+		return hex.EncodeToString(number[:])
 	}
 	return id
 }

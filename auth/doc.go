@@ -1,8 +1,8 @@
 // Package auth is the token flow: it gets an access token for a Salesforce
 // user by the OAuth 2.0 JWT bearer grant (RFC 7523) and looks after it.
 //
-//	Manager.Token(ctx, subject)                                manager.go
-//	  fresh    → the cached token: one map lookup, no lock, no allocation
+//	Manager.Token(ctx, subject)                                manager.go, horizon.go
+//	  fresh    → the cached token: no clock, no lock, no allocation
 //	  due      → the cached token, and one renewal in the background
 //	  expired  → wait for the flight that all callers of the subject share
 //

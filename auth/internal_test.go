@@ -161,6 +161,70 @@ func TestFlightUsesTheTokenThatItsCallerMissed(t *testing.T) {
 	}
 }
 
+// A step of the clock, or the time a laptop slept, is noticed within a window
+// although Token seldom reads the clock.
+func TestManagerNoticesAStepOfTheClock(t *testing.T) {
+	const life = 100 * time.Minute // due at the age of 75 minutes
+	for _, tt := range []struct {
+		name   string
+		step   time.Duration
+		wait   time.Duration // from the step
+		grants int
+	}{
+		{"forward, still fresh", 74 * time.Minute, horizonWindow, 1},
+		{"forward, due", 76 * time.Minute, horizonWindow, 2},
+		{"forward, expired", 3 * time.Hour, horizonWindow, 2},
+		{"back", -3 * time.Hour, 0, 1},
+		{"back, fresh for longer", -3 * time.Hour, 3*time.Hour + 75*time.Minute - 1, 1},
+		{"back, due later", -3 * time.Hour, 3*time.Hour + 75*time.Minute, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				grants := 0
+				m := NewManager(func(context.Context, string) (*Token, error) {
+					grants++
+					return newToken(Token{InstanceURL: loopbackURL}, time.Now(), life, 0), nil
+				}, nil)
+				defer m.Close()
+				ask := func() {
+					token, err := m.Token(t.Context(), "ada@example.com")
+					if err != nil || token.state(time.Now().Add(-horizonWindow).UnixNano()) == expired {
+						t.Errorf("Token = %v, %v, want a good token", token, err)
+					}
+					synctest.Wait()
+				}
+				ask()
+				ask() // sets the horizon
+				if m.horizon.at.Load() == noHorizon {
+					t.Fatal("no horizon is set while a token is in use")
+				}
+				stepClock(m, tt.step)
+				time.Sleep(tt.wait / 2)
+				m.Token(t.Context(), "ada@example.com") // it is in use all the while
+				time.Sleep(tt.wait - tt.wait/2)
+				synctest.Wait()
+				ask()
+				if grants != tt.grants {
+					t.Errorf("%d grants, want %d", grants, tt.grants)
+				}
+			})
+		})
+	}
+}
+
+// stepClock moves the wall clock by d, as far as m can tell: all that it has
+// read from the clock before moves the other way.
+func stepClock(m *Manager, d time.Duration) {
+	m.sources.Range(func(_, s any) bool {
+		token := *s.(*source).current.Load()
+		token.dueAt -= int64(d)
+		token.expiresAt -= int64(d)
+		s.(*source).current.Store(&token)
+		return true
+	})
+	m.horizon.at.Add(-int64(d))
+}
+
 func TestBound(t *testing.T) {
 	for _, tt := range []struct{ in, want string }{
 		{"", ""},

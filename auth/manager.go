@@ -47,6 +47,12 @@ type Manager struct {
 	sources sync.Map // subject → *source
 	flights singleflight.Group
 
+	horizon *horizon
+	// recent spares Token the lookup of one subject: the one that was asked for
+	// when the horizon was set, so most likely the one that is asked for most.
+	// Not the last one: a store for each request would slow down all the others.
+	recent atomic.Pointer[source]
+
 	// ctx is the flights': a caller that leaves must not end what others wait for.
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -86,7 +92,7 @@ func NewManager(grant GrantFunc, logger *slog.Logger) *Manager {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	m := &Manager{grant: grant, logger: logger}
+	m := &Manager{grant: grant, logger: logger, horizon: newHorizon()}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	return m
 }
@@ -98,10 +104,21 @@ func NewManager(grant GrantFunc, logger *slog.Logger) *Manager {
 // ended.
 func (m *Manager) Token(ctx context.Context, subject string) (*Token, error) {
 	s := m.source(subject)
+	if token := s.current.Load(); token.state(m.horizon.at.Load()) == fresh {
+		return token, nil
+	}
+	return m.check(ctx, s)
+}
+
+// check is Token by the clock.
+func (m *Manager) check(ctx context.Context, s *source) (*Token, error) {
 	now := time.Now().UnixNano()
 	token := s.current.Load()
 	switch token.state(now) {
 	case fresh:
+		if m.horizon.set(now) {
+			m.recent.Store(s)
+		}
 		return token, nil
 	case due:
 		if p := s.pause.Load(); now >= p && s.pause.CompareAndSwap(p, now+int64(renewalPause)) {
@@ -201,6 +218,9 @@ func (m *Manager) Close() {
 }
 
 func (m *Manager) source(subject string) *source {
+	if s := m.recent.Load(); s != nil && s.subject == subject {
+		return s
+	}
 	if s, ok := m.sources.Load(subject); ok {
 		return s.(*source)
 	}

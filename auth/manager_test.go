@@ -297,6 +297,57 @@ func TestManagerWaitsForATokenWhenItsTokenHasExpired(t *testing.T) {
 	})
 }
 
+// A token in use is due and expires on time, however often it is asked for.
+func TestManagerTokenInUseAgesOnTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeOrg{answer: func(_ context.Context, n int) error {
+			if n > 1 {
+				return refusal()
+			}
+			return nil
+		}}
+		m := newManager(t, f)
+		start := time.Now()
+		take(t, m, ada)
+		for _, at := range []time.Duration{75 * time.Minute, life} {
+			advance(at - time.Second - time.Since(start))
+			for time.Since(start) < at {
+				wantToken(t, m, ada, ada+"-1")
+				advance(5 * time.Millisecond)
+			}
+			_, err := m.Token(t.Context(), ada)
+			synctest.Wait()
+			if (err != nil) != (at == life) {
+				t.Errorf("Token at the age of %v = %v, want an error at %v", at, err, life)
+			}
+			if at == life {
+				continue
+			}
+			if calls := f.times(); len(calls) != 2 || calls[1].Sub(start) != at {
+				t.Errorf("grants at %v, want the second at %v", calls, start.Add(at))
+			}
+		}
+	})
+}
+
+func TestManagerKeepsSubjectsApartThatAreInUseTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newManager(t, &fakeOrg{})
+		for range 50 {
+			var wg sync.WaitGroup
+			for _, subject := range []string{ada, grace, ada, "ida@example.com"} { // ada's is as long as ida's
+				wg.Go(func() {
+					if token, err := m.Token(t.Context(), subject); err != nil || token.Subject != subject {
+						t.Errorf("Token(%s) = %v, %v, want a token of %s", subject, token, err, subject)
+					}
+				})
+			}
+			wg.Wait()
+			advance(30 * time.Millisecond)
+		}
+	})
+}
+
 func TestManagerKeepsAGoodTokenWhenItsRenewalFails(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -797,6 +848,26 @@ func BenchmarkManagerFreshToken(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			if _, err := m.Token(ctx, ada); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
+
+// The subjects take turns, so that most are not the one that is found first.
+func BenchmarkManagerFreshTokenOfManySubjects(b *testing.B) {
+	m := auth.NewManager((&fakeOrg{}).grant, nil)
+	defer m.Close()
+	ctx := b.Context()
+	subjects := make([]string, 1000)
+	for i := range subjects {
+		subjects[i] = fmt.Sprintf("user-%d@example.com", i)
+		m.Token(ctx, subjects[i])
+	}
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for i := 0; pb.Next(); i++ {
+			if _, err := m.Token(ctx, subjects[i%len(subjects)]); err != nil {
 				b.Error(err)
 			}
 		}

@@ -30,6 +30,9 @@ func newPolicies(configured []config.Client) ([]*policy.Policy, error) {
 	}
 	policies := make([]*policy.Policy, len(configured))
 	for i, c := range configured {
+		if !c.ReadOnly && c.AllowPaths == nil && c.ReadObjects == nil && c.WriteObjects == nil && c.APIVersions == "" {
+			continue // so that nothing is looked at
+		}
 		var err error
 		policies[i], err = policy.New(policy.Config{ReadOnly: c.ReadOnly, AllowPaths: c.AllowPaths, ReadObjects: c.ReadObjects,
 			WriteObjects: c.WriteObjects, APIVersions: c.APIVersions, OwnSubject: users[strings.ToLower(c.Subject)] == 1})

@@ -60,6 +60,9 @@ func (p *Proxy) judge(ex *exchange, r *http.Request) (d *denial, effect string) 
 	case !p.allows(ex.path):
 		return &denial{http.StatusForbidden, "PROXY_PATH_NOT_ALLOWED", fmt.Errorf("%s %w", ex.path, errNotAPath)}, ""
 	}
+	if ex.client.Policy == nil && !p.looksWithin {
+		return nil, ""
+	}
 	decision := p.policyOf(ex.client).Decide(p.policyRequest(ex, r))
 	if !decision.Allowed {
 		return &denial{http.StatusForbidden, policyCodes[decision.Rule], decision}, decision.Effect

@@ -126,5 +126,5 @@ func (p *Proxy) crossSite(r *http.Request) bool {
 	// Check asks for the Origin only where Sec-Fetch-Site is missing, and
 	// compares no schemes.
 	return len(origins) > 1 || len(origins) == 1 && !p.sharesWith(origins[0]) &&
-		(origins[0] == "" || !strings.EqualFold(origins[0], exchangeOf(r.Context()).public))
+		(origins[0] == "" || !strings.EqualFold(origins[0], p.public(r)))
 }

@@ -35,6 +35,8 @@ type Client struct {
 
 	observer ClientObserver // nil without an Observer
 	running  *running       // its requests; those of one name share it
+
+	callOptions []string // the header that names it; not to be changed
 }
 
 // APIKey is the SHA-256 of an API key. The zero value matches no key.
@@ -82,6 +84,7 @@ func (p *Proxy) counted(list []Client) []Client {
 	for i := range list {
 		count, _ := p.runningOf.LoadOrStore(list[i].Name, new(running))
 		list[i].running = count.(*running)
+		list[i].callOptions = []string{"client=" + list[i].Name}
 	}
 	return list
 }
@@ -98,7 +101,8 @@ func (p *Proxy) identify(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		presented := presentedCredentials(r)
+		var few [4]string // enough for most, without a heap
+		presented := presentedCredentials(few[:0], r)
 		if ex.envelope != nil && ex.envelope.session != "" {
 			presented = append(presented, ex.envelope.session)
 		}
@@ -156,18 +160,17 @@ func (p *Proxy) clientOfSession(list []Client, session string) *Client {
 // isSession reports whether a credential has the shape of a session: 00D…!….
 func isSession(credential string) bool { return strings.Contains(credential, "!") }
 
-// presentedCredentials returns what may be an API key or a session, from each
-// place where an app can put one: the places where Salesforce clients put a
+// presentedCredentials appends to found what may be an API key or a session, from
+// each place where an app can put one: the places where Salesforce clients put a
 // session, Basic authentication's password, and X-Api-Key.
-func presentedCredentials(r *http.Request) []string {
-	var found []string
+func presentedCredentials(found []string, r *http.Request) []string {
 	for _, value := range r.Header["Authorization"] {
 		scheme, credential, _ := strings.Cut(value, " ")
 		credential = strings.TrimSpace(credential)
-		switch strings.ToLower(scheme) {
-		case "bearer", "oauth":
+		switch {
+		case strings.EqualFold(scheme, "bearer"), strings.EqualFold(scheme, "oauth"):
 			found = append(found, credential)
-		case "basic":
+		case strings.EqualFold(scheme, "basic"):
 			if _, password, ok := (&http.Request{Header: http.Header{"Authorization": {value}}}).BasicAuth(); ok {
 				found = append(found, password)
 			}

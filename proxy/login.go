@@ -24,7 +24,7 @@ func (p *Proxy) answerOAuth(next http.Handler) http.Handler {
 		case p.cfg.Logins != nil:
 			p.boundUnknown(w, r, func() {
 				w.Header().Set(requestIDHeader, ex.id)
-				p.cfg.Logins.ServeOAuth(w, r, ex.public)
+				p.cfg.Logins.ServeOAuth(w, r, p.public(r))
 			})
 		case ex.path == tokenPath && r.Method == http.MethodPost:
 			p.refuse(w, r, http.StatusForbidden, loginOff, errLoginOff)

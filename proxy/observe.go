@@ -25,7 +25,8 @@ func (p *Proxy) observe(next http.Handler) http.Handler {
 		r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, ex))
 		ex.inbound = r
 		ex.countBody(r)
-		recorder := &recorder{ResponseWriter: w, ex: ex}
+		ex.recorder = recorder{ResponseWriter: w, ex: ex}
+		recorder := &ex.recorder
 		w.Header()["Content-Type"] = nil // no guessing where Salesforce sent none
 		whole := false
 		if p.cfg.Observer != nil {
@@ -47,7 +48,7 @@ func (p *Proxy) observe(next http.Handler) http.Handler {
 
 // newExchange returns the exchange of a request.
 func (p *Proxy) newExchange(r *http.Request) *exchange {
-	ex := &exchange{id: requestID(r), started: time.Now(), path: r.URL.Path, public: p.publicOrigin(r)}
+	ex := &exchange{id: requestID(r), started: time.Now(), path: r.URL.Path}
 	if raw, _, ok := rawTarget(r); ok {
 		if canonical, err := canonicalPath(raw); err == nil {
 			ex.path = canonical
@@ -124,8 +125,8 @@ func requestID(r *http.Request) string {
 	return id
 }
 
-// publicOrigin returns the origin the client knows the proxy by.
-func (p *Proxy) publicOrigin(r *http.Request) string {
+// public returns the origin that the client of a request knows the proxy by.
+func (p *Proxy) public(r *http.Request) string {
 	switch {
 	case p.cfg.PublicURL != nil:
 		return p.cfg.PublicURL.Scheme + "://" + p.cfg.PublicURL.Host

@@ -57,7 +57,8 @@ func (p *Proxy) paced(next http.Handler) http.Handler {
 			conn.serve(ex)
 			defer conn.done(ex)
 		}
-		writer := &pacedWriter{ResponseWriter: w, ex: ex, conn: conn}
+		writer := &ex.writer
+		writer.ResponseWriter, writer.ex, writer.conn = w, ex, conn
 		if r.Body != nil && r.Body != http.NoBody {
 			p.paceBody(&writer.body, ex, w, r, conn) // of a request that observe has made
 			defer writer.body.leave()

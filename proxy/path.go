@@ -86,7 +86,24 @@ func within(p, prefix string) bool {
 // forwarded, as it is or decoded once more. Path parameters and case do not
 // matter, nor does the first segment of an Experience Cloud site's paths.
 func forbidden(p string) bool {
-	return forbiddenPage(p) || forbiddenPage(unescape(p))
+	return !isPlainData(p) && (forbiddenPage(p) || forbiddenPage(unescape(p)))
+}
+
+// isPlainData reports whether p lies under the REST API's data, in the only way
+// that it can be read, and nothing below is forbidden: most requests are of that
+// kind.
+func isPlainData(p string) bool {
+	rest, ok := strings.CutPrefix(p, "/services/data")
+	for i, c := range []byte(rest) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '-':
+		case c == '.' && i > 0 && rest[i-1] != '.':
+		case c == '/' && (len(rest) < i+6 || !strings.EqualFold(rest[i:i+6], "/apps/")):
+		default:
+			return false
+		}
+	}
+	return ok && strings.HasPrefix(rest, "/")
 }
 
 func forbiddenPage(p string) bool {

@@ -42,7 +42,7 @@ func (p *Proxy) policyRequest(ex *exchange, r *http.Request) *policy.Request {
 		HasBody:    r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody,
 		Body:       func() ([]byte, error) { return p.wholeBody(ex, r) },
 		Resolve:    p.resolve,
-		ResolveAll: !p.allows("/services/data"), // a request within a request could leave them
+		ResolveAll: p.looksWithin,
 	}
 	if p.minVersion == 0 {
 		return request

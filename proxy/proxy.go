@@ -122,6 +122,7 @@ type Proxy struct {
 	handler     http.Handler
 	crossOrigin *http.CrossOriginProtection
 	clients     atomic.Pointer[clients] // of now; a request asks for them once
+	looksWithin bool                    // a request within a request could leave Config.AllowPaths
 	nobody      ClientObserver          // of requests whose client is not known; nil without an Observer
 	running     running                 // requests, of all clients
 	unknown     running                 // requests that are read to find out whose they are
@@ -167,6 +168,7 @@ func New(cfg Config) (*Proxy, error) {
 	if cfg.Observer != nil {
 		p.nobody = cfg.Observer.Client("")
 	}
+	p.looksWithin = !p.allows("/services/data")
 	p.clients.Store(&clients{list: p.counted(p.observed(cfg.Clients)), open: len(cfg.Clients) == 0})
 	reverse := &httputil.ReverseProxy{
 		Rewrite:        rewrite,
@@ -189,7 +191,6 @@ type exchange struct {
 	started   time.Time
 	path      string // canonical, for decisions and logs
 	ambiguous bool   // the path has no canonical form
-	public    string // the proxy's origin as the client knows it
 	client    *Client
 	body      *body     // nil if the request has none
 	bodyWhole bool      // all of it is kept
@@ -197,6 +198,9 @@ type exchange struct {
 
 	raisedFrom string // the API version in the path, if it was too low
 	raisedPath string // the raw path with a higher one
+
+	recorder recorder // both are here to be made with the rest
+	writer   pacedWriter
 
 	trace    Trace // nil if nobody follows
 	inbound  *http.Request

@@ -35,10 +35,10 @@ func (p *Proxy) respond(resp *http.Response) error {
 	}
 	instance := ex.token.InstanceURL
 	if location := h.Get("Location"); location != "" {
-		h.Set("Location", moveLocation(location, instance, ex.public))
+		h.Set("Location", moveLocation(location, instance, p.public(ex.inbound)))
 	}
 	if hasLinks(ex.path) && resp.StatusCode == http.StatusOK && resp.Request.Method != http.MethodHead {
-		if err := moveLinks(resp, ex); err != nil {
+		if err := p.moveLinks(resp, ex); err != nil {
 			return err
 		}
 	}
@@ -137,7 +137,7 @@ const maxLinks = 1 << 20
 
 // moveLinks makes the absolute URLs of a document, those of the instance and
 // the user's identity URL, the proxy's.
-func moveLinks(resp *http.Response, ex *exchange) error {
+func (p *Proxy) moveLinks(resp *http.Response, ex *exchange) error {
 	document, err := io.ReadAll(io.LimitReader(resp.Body, maxLinks+1))
 	resp.Body.Close()
 	if err != nil {
@@ -146,13 +146,13 @@ func moveLinks(resp *http.Response, ex *exchange) error {
 	if len(document) > maxLinks {
 		return fmt.Errorf("the answer is larger than %d bytes", maxLinks)
 	}
-	instance := ex.token.InstanceURL.Scheme + "://" + ex.token.InstanceURL.Host
+	instance, public := ex.token.InstanceURL.Scheme+"://"+ex.token.InstanceURL.Host, p.public(ex.inbound)
 	for _, end := range []string{"/", `"`} { // nothing that only begins like the instance
-		document = bytes.ReplaceAll(document, []byte(instance+end), []byte(ex.public+end))
+		document = bytes.ReplaceAll(document, []byte(instance+end), []byte(public+end))
 	}
 	identity, err := url.Parse(ex.token.IdentityURL)
 	if err == nil && identity.Host != "" && ex.path != userInfoPath { // there it is the claim sub, which is a name and no link
-		document = bytes.ReplaceAll(document, []byte(`"`+ex.token.IdentityURL+`"`), []byte(`"`+ex.public+identity.Path+`"`))
+		document = bytes.ReplaceAll(document, []byte(`"`+ex.token.IdentityURL+`"`), []byte(`"`+public+identity.Path+`"`))
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(document))
 	resp.ContentLength = int64(len(document))

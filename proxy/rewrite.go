@@ -41,7 +41,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 	if cookies != nil {
 		h["Cookie"] = cookies
 	}
-	nameClient(h, ex.client.Name)
+	nameClient(h, ex.client)
 	if ex.body == nil || ex.bodyWhole {
 		delete(h, "Expect") // the body is here already
 	}
@@ -143,8 +143,12 @@ const callOptions = "Sforce-Call-Options"
 
 // nameClient tells Salesforce's usage logs which client a call is for, unless
 // the app names itself.
-func nameClient(h http.Header, name string) {
-	if name == "" {
+func nameClient(h http.Header, c *Client) {
+	switch {
+	case c.Name == "":
+		return
+	case len(h[callOptions]) == 0:
+		h[callOptions] = c.callOptions
 		return
 	}
 	own := strings.Join(h[callOptions], ", ")
@@ -153,10 +157,7 @@ func nameClient(h http.Header, name string) {
 			return
 		}
 	}
-	if own != "" {
-		own = ", " + own
-	}
-	h.Set(callOptions, "client="+name+own)
+	h.Set(callOptions, "client="+c.Name+", "+own)
 }
 
 // hideIdempotencyKey spells a client's Idempotency-Key so that net/http does

@@ -1,6 +1,9 @@
 package proxy
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // corkSize has room for what one write of an answer becomes: the head, a piece
 // of the body, and what frames it.
@@ -11,6 +14,8 @@ var corkBuffers = sync.Pool{New: func() any { return new([corkSize]byte) }}
 // cork holds back what is written to a connection, so that it goes out at once:
 // net/http's server writes each piece of an answer in three, the frame for itself.
 type cork struct {
+	pulling atomic.Bool // what was held back is being written
+
 	mu   sync.Mutex // TLS may write of its own accord
 	in   bool       // writes are held back
 	held *[corkSize]byte
@@ -30,6 +35,8 @@ func (c *cork) pull(write func([]byte) (int, error)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.in = false
+	c.pulling.Store(true)
+	defer c.pulling.Store(false)
 	c.empty(write)
 	return c.err
 }

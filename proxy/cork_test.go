@@ -2,6 +2,8 @@ package proxy_test
 
 import (
 	"bytes"
+	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -117,5 +119,33 @@ func TestStreamedPiecesAreNotHeldBack(t *testing.T) {
 	next <- false
 	if _, err := io.ReadAll(resp.Body); err == nil {
 		t.Error("an answer that broke off ends well")
+	}
+}
+
+// A server that is closed does not wait for clients that do not read: TLS would
+// wait 5 seconds for each, one after the other.
+func TestCloseDoesNotWaitForStalledReaders(t *testing.T) {
+	base, _ := endless(t, 1<<40)
+	p := newHandler(t, proxy.Config{Tokens: newTokens(base), MinBodyRate: 100, StallTimeout: time.Minute}, io.Discard).(*proxy.Proxy)
+	server := httptest.NewUnstartedServer(p)
+	sent := &countedListener{Listener: server.Listener}
+	server.Listener, server.Config.ConnContext = p.Listener(sent), p.ConnContext
+	server.StartTLS()
+	defer server.Close()
+	for range 2 {
+		c, err := tls.Dial("tcp", server.Listener.Addr().String(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", limitsPath)
+	}
+	for last := int64(-1); last != sent.bytes.Load(); time.Sleep(500 * time.Millisecond) { // until nothing moves
+		last = sent.bytes.Load()
+	}
+	began := time.Now()
+	server.Config.Close()
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("closing took %s, want no wait", took)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // Listener returns l with its connections paced: a client that does not take
@@ -109,6 +110,16 @@ func (c *pacedConn) write(b []byte) (int, error) {
 	c.sent.Add(int64(n))
 	c.writing.end()
 	return n, err
+}
+
+// SetWriteDeadline is how TLS, as it is closed, bounds the time for its last words.
+// A write of its own that is under way it would break off; of what the cork writes
+// it does not know, and would wait for a client that does not read.
+func (c *pacedConn) SetWriteDeadline(at time.Time) error {
+	if !at.IsZero() && c.cork.pulling.Load() {
+		at = longAgo
+	}
+	return c.Conn.SetWriteDeadline(at)
 }
 
 // CloseWrite is how net/http's server ends a connection that the client may

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strconv"
 	"sync/atomic"
 )
 
@@ -18,14 +19,12 @@ type body struct {
 	ahead []byte      // read already
 }
 
-var lastChunk = []byte("\r\n0\r\n\r\n")
-
 // settle reads a chunked body that has come together with its head, as small
 // ones do, so that its length is known and its connection free before anybody
 // has read it. It waits for nothing.
 func (b *body) settle() {
 	here, _ := b.conn.in.Peek(b.conn.in.Buffered())
-	if !bytes.HasSuffix(here, lastChunk) {
+	if !areAllChunks(here) {
 		return
 	}
 	ahead := make([]byte, len(here))
@@ -35,6 +34,27 @@ func (b *body) settle() {
 		b.ended = b.end(err)
 	}
 }
+
+// areAllChunks reports whether b is a body's chunks up to the last, and nothing
+// else: no extension, no trailer. It only tells whether reading them would have
+// to wait for more; what they hold, net/http reads.
+func areAllChunks(b []byte) bool {
+	for {
+		line, rest, _ := bytes.Cut(b, lineEnd)
+		size, err := strconv.ParseUint(string(line), 16, 16)
+		switch {
+		case err != nil:
+			return false
+		case size == 0:
+			return bytes.Equal(rest, lineEnd)
+		case uint64(len(rest)) < size || !bytes.HasPrefix(rest[size:], lineEnd):
+			return false
+		}
+		b = rest[size+uint64(len(lineEnd)):]
+	}
+}
+
+var lineEnd = []byte("\r\n")
 
 // Whole returns the length of a body that is here already, to its end.
 func (b *body) Whole() (int64, bool) { return int64(len(b.ahead)), b.ended == io.EOF }

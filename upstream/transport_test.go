@@ -389,6 +389,65 @@ func TestSlowBody(t *testing.T) {
 	})
 }
 
+// A chunk may hold what looks like the end of all of them, and the rest of it may
+// come late.
+func TestHeadDoesNotWaitForTheBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const begun = "4\r\nrow \r\n14\r\nof text\r\n0\r\n\r\n"
+		base := newBase()
+		base.DialContext = piped(func(c net.Conn) {
+			hear(c)
+			say(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"+begun)
+			time.Sleep(time.Minute)
+			say(c, "and on\r\n0\r\n\r\n")
+			hear(c)
+		})
+		transport := newTransport(t, base)
+		sent := time.Now()
+		resp, err := transport.RoundTrip(newRequest(t, "GET", "http://org.example/", ""))
+		if took := time.Since(sent); err != nil || took > 0 {
+			t.Fatalf("the head took %v, %v", took, err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if string(body) != "row of text\r\n0\r\n\r\nand on" || err != nil || transport.Idle() != 1 {
+			t.Errorf("body = %q, %v; %d idle", body, err, transport.Idle())
+		}
+	})
+}
+
+// A chunked answer that has come with its head leaves the connection free before
+// anybody has read it, and tells its length.
+func TestSmallChunkedAnswer(t *testing.T) {
+	for _, tt := range []struct {
+		name, chunks, body string
+		whole              bool
+	}{
+		{"one", "2\r\nok\r\n0\r\n\r\n", "ok", true},
+		{"two", "2\r\nok\r\nA\r\n0123456789\r\n0\r\n\r\n", "ok0123456789", true},
+		{"none", "0\r\n\r\n", "", true},
+		{"an end within", "7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n", "\r\n0\r\n\r\n", true},
+		{"an extension", "2;x=1\r\nok\r\n0\r\n\r\n", "ok", false},
+		{"a trailer", "2\r\nok\r\n0\r\nX: 1\r\n\r\n", "ok", false},
+		{"another answer behind it", "2\r\nok\r\n0\r\n\r\n" + second + "2\r\nok\r\n0\r\n\r\n", "ok", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			answer := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + tt.chunks
+			transport := newTransport(t, through(newScript([]byte(answer), 1<<20, true)))
+			resp, err := transport.RoundTrip(newRequest(t, "GET", "http://org.example/", ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			length, whole := resp.Body.(*body).Whole()
+			if idle := transport.Idle() == 1; whole != tt.whole || idle != tt.whole || whole && int(length) != len(tt.body) {
+				t.Errorf("whole = %t of %d bytes, idle %t; want %t", whole, length, idle, tt.whole)
+			}
+			if got, err := io.ReadAll(resp.Body); string(got) != tt.body || err != nil {
+				t.Errorf("body = %q, %v", got, err)
+			}
+		})
+	}
+}
+
 // piped returns a dialer of connections within the process, the other end of
 // which talk has.
 func piped(talk func(net.Conn)) func(context.Context, string, string) (net.Conn, error) {

@@ -10,4 +10,5 @@ func harden(environ []string, logger *slog.Logger) {
 		logger.Debug("the system did not take back the right to dump this process", "error", err)
 	}
 	limitMemory(environ, logger)
+	raiseHeapGoal(environ)
 }

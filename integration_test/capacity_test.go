@@ -22,14 +22,7 @@ type footprint struct{ memory, files float64 } // bytes resident; open files but
 
 func (p *process) footprint(t *testing.T) footprint {
 	t.Helper()
-	page := string(p.ask(t, "/metrics").body)
-	number := func(name string) float64 {
-		value, ok := metricOn(page, name)
-		if !ok {
-			t.Fatalf("there is no %s", name)
-		}
-		return value
-	}
+	number := p.metrics(t)
 	return footprint{number("process_resident_memory_bytes"), number("process_open_fds") - number("sfproxy_upstream_connections")}
 }
 

@@ -165,6 +165,20 @@ func TestQueueTimeout(t *testing.T) {
 	}
 }
 
+// metrics returns what tells the values of metrics as they stand now.
+func (p *process) metrics(t *testing.T) func(name string) float64 {
+	t.Helper()
+	page := string(p.ask(t, "/metrics").body)
+	return func(name string) float64 {
+		t.Helper()
+		value, ok := metricOn(page, name)
+		if !ok {
+			t.Fatalf("there is no %s", name)
+		}
+		return value
+	}
+}
+
 // metricOn returns the value of a metric, labels and all, on the page of metrics.
 func metricOn(page, name string) (value float64, found bool) {
 	for line := range strings.Lines(page) {

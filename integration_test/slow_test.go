@@ -41,14 +41,7 @@ func TestSlowClients(t *testing.T) {
 		{"slow read", "/services/apexrest/bytes/600000", []string{"-X", "-k", "3", "-w", "512", "-y", "1024", "-n", "5", "-z", "32"}, true},
 	}
 	p := startProxy(t, with(startOrg(t, devorg.Config{}).env, "PROXY_STALL_TIMEOUT=3s"))
-	number := func(t *testing.T, name string) float64 {
-		t.Helper()
-		value, found := metricOn(string(p.ask(t, "/metrics").body), name)
-		if !found {
-			t.Fatalf("there is no %s", name)
-		}
-		return value
-	}
+	number := func(t *testing.T, name string) float64 { return p.metrics(t)(name) }
 	crowd := startWorkers(t, p.URL+echoPath)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

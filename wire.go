@@ -38,7 +38,7 @@ func newTransport(sf config.Salesforce) (*http.Transport, error) {
 			return nil, usageError{fmt.Errorf("SF_CA_FILE: %s holds no certificate that can be read", sf.CAFile)}
 		}
 	}
-	return proxy.NewTransport(proxy.TransportConfig{Roots: roots, AllowPrivate: sf.AllowPrivate}), nil
+	return proxy.NewTransport(proxy.TransportConfig{Roots: roots, AllowPrivate: sf.AllowPrivate, HTTP2: sf.HTTP2}), nil
 }
 
 // parseKey returns the private key.

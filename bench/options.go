@@ -40,7 +40,7 @@ func parseOptions(args []string) (*options, error) {
 	flags.DurationVar(&o.duration, "duration", 1200*time.Millisecond, "of a measurement")
 	flags.DurationVar(&o.latency, "latency", 0, "of the upstream, before each answer")
 	flags.IntVar(&o.rate, "rate", 800, "requests a second when latencies are measured; 0 does without")
-	flags.BoolVar(&o.http2, "http2", false, "the upstream offers HTTP/2, and "+bareHTTP2.name+" is a peer that speaks it")
+	flags.BoolVar(&o.http2, "http2", false, "the upstream offers HTTP/2, and "+sfproxyHTTP2.name+" and "+bareHTTP2.name+" are peers that speak it")
 	flags.BoolVar(&o.scenarios, "scenarios", true, "renewal under load, requests that wait, the token manager")
 	flags.StringVar(&o.profiles, "cpuprofile", "", "write profiles (.cpu, .allocs) of sfproxy and "+reference+" into this directory, a shape at a time, instead of measuring")
 	flags.StringVar(&o.markdown, "markdown", "", "write the table to this file, too")
@@ -63,7 +63,7 @@ func parseOptions(args []string) (*options, error) {
 		o.peers, o.starts = []*peer{sfproxy, bare}, 1
 	}
 	if o.http2 {
-		o.peers = append(slices.Clip(o.peers), bareHTTP2)
+		o.peers = append(slices.Clip(o.peers), sfproxyHTTP2, bareHTTP2)
 	}
 	if o.shapes, err = chooseShapes(*chosen); err != nil {
 		return nil, err

@@ -11,7 +11,10 @@ const clientKey = "bench-0123456789abcdef0123456789abcdef"
 
 // sfproxy is the program at the root of this module with everything on that is
 // on by default: a client's API key, the guard, metrics, logs at info.
-var sfproxy = &peer{name: "sfproxy", what: "sfproxy", prepare: buildSfproxy, command: sfproxyCommand}
+var (
+	sfproxy      = &peer{name: "sfproxy", what: "sfproxy", prepare: buildSfproxy, command: sfproxyCommand}
+	sfproxyHTTP2 = &peer{name: "sfproxy-h2", what: "sfproxy, HTTP/2 upstream", prepare: buildSfproxy, command: sfproxyWithHTTP2}
+)
 
 // buildSfproxy builds it with the flags of the Dockerfile.
 func buildSfproxy(ctx context.Context, s *site) (program, version string, err error) {
@@ -30,6 +33,14 @@ func revision(ctx context.Context) string {
 		return ""
 	}
 	return lastLine(out)
+}
+
+func sfproxyWithHTTP2(s *site, program, address string) (*exec.Cmd, string, error) {
+	cmd, metrics, err := sfproxyCommand(s, program, address)
+	if err == nil {
+		cmd.Env = append(cmd.Env, "SF_HTTP2=true")
+	}
+	return cmd, metrics, err
 }
 
 func sfproxyCommand(s *site, program, address string) (*exec.Cmd, string, error) {

@@ -115,7 +115,7 @@ func (u *upstream) answer(conn net.Conn, r *bufio.Reader) error {
 
 func (u *upstream) responseTo(h *head) []byte {
 	switch h.first {
-	case "POST /services/oauth2/token":
+	case "POST " + tokenPath:
 		return u.grant()
 	case "GET /bench/grants":
 		return u.grantTimes()
@@ -136,6 +136,8 @@ func (u *upstream) responseTo(h *head) []byte {
 func statusOnly(status int) []byte {
 	return fmt.Appendf(nil, "HTTP/1.1 %d Refused\r\nContent-Length: 0\r\n\r\n", status)
 }
+
+const tokenPath = "/services/oauth2/token"
 
 // grant answers at the token endpoint; each token is a new one.
 func (u *upstream) grant() []byte {

@@ -12,8 +12,14 @@ import (
 // upstream.
 func TestCurlCRUD(t *testing.T) {
 	need(t, "curl")
+	for _, setting := range []string{"SF_HTTP2=false", "SF_HTTP2=true"} {
+		t.Run(setting, func(t *testing.T) { curlCRUD(t, setting) })
+	}
+}
+
+func curlCRUD(t *testing.T, setting string) {
 	org := startOrg(t, devorg.Config{TLS: true})
-	p := startProxy(t, org.env)
+	p := startProxy(t, with(org.env, setting))
 	api := p.URL + "/services/data/v60.0"
 
 	created := decode[struct {

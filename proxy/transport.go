@@ -30,6 +30,8 @@ type TransportConfig struct {
 	// public. Otherwise a request for such a one fails before anything is sent,
 	// with an [auth.PrivateAddressError]. A company proxy looks names up itself.
 	AllowPrivate bool
+	// HTTP2 has it spoken where the far end offers it. Default: HTTP/1.1.
+	HTTP2 bool
 }
 
 // NewTransport returns the pooled transport to an org: many connections to few
@@ -37,6 +39,7 @@ type TransportConfig struct {
 func NewTransport(cfg TransportConfig) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(cfg.HTTP2)
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		OnProxyConnectResponse: checkTunnel,
@@ -57,6 +60,8 @@ func NewTransport(cfg TransportConfig) *http.Transport {
 		// A body's coding is between the client and Salesforce: ETags depend on it.
 		DisableCompression: true,
 		Protocols:          protocols,
+		// One connection has many requests, for which a dead one would be silent.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
 	}
 }
 

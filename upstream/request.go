@@ -52,6 +52,8 @@ func (t *Transport) isOrdinary(req *http.Request) bool {
 		return false
 	case !b.DisableCompression || b.DisableKeepAlives || b.MaxConnsPerHost > 0 || b.DialTLSContext != nil || b.DialContext == nil:
 		return false
+	case b.ForceAttemptHTTP2, b.Protocols != nil && b.Protocols.HTTP2():
+		return false
 	case req.URL == nil || req.Header == nil || req.URL.Scheme != "https" && req.URL.Scheme != "http" || !plainHost(req.URL.Host):
 		return false
 	case req.Close || len(req.TransferEncoding) > 0 || len(req.Trailer) > 0:

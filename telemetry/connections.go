@@ -79,7 +79,7 @@ func (c *countedConn) Close() error {
 // asked for at each reading. To be called once.
 func (m *Metrics) FollowIdle(idle func() int) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: "upstream_idle_connections",
-		Help: "Connections to Salesforce that are open and wait for their next request, without those of large uploads and of a company proxy that is reached by TLS or SOCKS."},
+		Help: "Connections to Salesforce that are open and wait for their next request, without those of large uploads, of HTTP/2 and of a company proxy that is reached by TLS or SOCKS."},
 		func() float64 { return float64(idle()) }))
 }
 

@@ -32,9 +32,9 @@ type report struct {
 	added       figures // µs, by quantile instead of shape
 	cpuAtRate   figures // µs a request at the rate of the latencies; no shape
 
-	renewal *renewalReport     // nil if it was not measured
-	waiting map[string]float64 // peer → bytes a waiting request
-	micro   map[string]float64 // see lowest
+	renewal *renewalReport           // nil if it was not measured
+	waiting map[string]waitingReport // by peer
+	micro   map[string]float64       // see lowest
 }
 
 // peerReport is what a peer is and what was measured of it once.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -131,12 +132,19 @@ func grantTimes(caFile, address string) ([]time.Time, error) {
 const (
 	waitingRequests = 2000
 	waitingLatency  = 2 * time.Second
+	waitingWarmUp   = 6 * time.Second // handshakes
 )
+
+// waitingReport is how many bytes a waiting request takes.
+type waitingReport struct {
+	inUse float64 // of heap and stacks, while all wait
+	peak  float64 // of resident memory: handshakes, garbage and what it leaves between
+}
 
 // waiting has many requests wait for a slow upstream at once, and takes what
 // memory they need.
 func (b *benchmark) waiting(ctx context.Context) error {
-	b.report.waiting = map[string]float64{}
+	b.report.waiting = map[string]waitingReport{}
 	for _, name := range []string{sfproxy.name, reference} {
 		progress("%d requests that wait %v, %s", waitingRequests, waitingLatency, name)
 		each, err := b.waitingAt(ctx, name)
@@ -148,30 +156,73 @@ func (b *benchmark) waiting(ctx context.Context) error {
 	return nil
 }
 
-// waitingAt returns how many bytes a waiting request takes at a peer: the
-// highest resident memory while all wait, less that after the first request.
-func (b *benchmark) waitingAt(ctx context.Context, name string) (float64, error) {
-	r, org, err := b.alone(ctx, name, *b.site, "-latency", waitingLatency.String())
+// waitingAt measures a peer; what it has after the first request does not count.
+func (b *benchmark) waitingAt(ctx context.Context, name string) (waitingReport, error) {
+	var none waitingReport
+	s := *b.site
+	s.profiles = true
+	r, org, err := b.alone(ctx, name, s, "-latency", waitingLatency.String())
 	if err != nil {
-		return 0, err
+		return none, err
 	}
 	defer org.stop()
 	defer r.process.stop()
-	before, err := memory(r.pids, "VmRSS")
+	resident, err := memory(r.pids, "VmRSS")
 	if err != nil {
-		return 0, err
+		return none, err
 	}
+	before, err := r.inUse()
+	if err != nil {
+		return none, err
+	}
+	var during int64
+	var failure error
+	asked := make(chan struct{})
+	time.AfterFunc(waitingWarmUp+waitingLatency, func() {
+		defer close(asked)
+		during, failure = r.inUse()
+	})
 	t := b.taskFor(r, shapes[0])
-	t.Connections, t.WarmUp, t.Duration, t.Metrics = waitingRequests, 6*time.Second, 4*time.Second, ""
+	t.Connections, t.WarmUp, t.Duration, t.Metrics = waitingRequests, waitingWarmUp, 3*waitingLatency, ""
 	m, err := runTask(ctx, t)
 	if err != nil {
-		return 0, err
+		return none, err
 	}
 	if m.Failures > 0 {
 		b.report.note("%s, waiting requests: %d failed, the first: %s", name, m.Failures, m.FirstFailure)
 	}
+	select {
+	case <-asked:
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
 	peak, err := memory(r.pids, "VmHWM")
-	return float64(peak-before) / waitingRequests, err
+	return waitingReport{float64(during-before) / waitingRequests, float64(peak-resident) / waitingRequests}, errors.Join(err, failure)
+}
+
+// inUse returns the bytes of heap and stacks that a Go program uses. It collects
+// its garbage first, several times: each time, a stack loses half of its room
+// if little of it is used.
+func (r *runningPeer) inUse() (int64, error) {
+	var page []byte
+	for range 3 {
+		var err error
+		if page, err = get(strings.TrimSuffix(r.metrics, "/metrics") + "/debug/pprof/heap?gc=1&debug=1"); err != nil {
+			return 0, err
+		}
+	}
+	var sum int64
+	for _, name := range []string{"HeapAlloc", "Stack"} {
+		_, rest, found := strings.Cut(string(page), "\n# "+name+" = ")
+		value, _, _ := strings.Cut(rest, "\n")
+		value, _, _ = strings.Cut(value, " / ") // in use, of what the system gave
+		n, err := strconv.ParseInt(value, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("%s of %s (found: %t): %w", name, r.name, found, err)
+		}
+		sum += n
+	}
+	return sum, nil
 }
 
 // manager runs the micro-benchmarks of package auth, each five times: what else

@@ -101,7 +101,7 @@ func (c *conn) startTLS(ctx context.Context, settings *tls.Config, host string, 
 	}
 	defer cancel()
 	over := tls.Client(c.wire, settings)
-	if err := over.HandshakeContext(limited); err != nil {
+	if err := handshake(limited, over); err != nil {
 		if limited.Err() != nil && ctx.Err() == nil {
 			return &timeoutError{"the TLS handshake was not done", timeout}
 		}
@@ -110,6 +110,14 @@ func (c *conn) startTLS(ctx context.Context, settings *tls.Config, host string, 
 	state := over.ConnectionState()
 	c.top, c.state = over, &state
 	return nil
+}
+
+// handshake shakes hands on a goroutine that ends with it: what it grows its
+// stack to, 32 KiB, would stay with a request that waits long for its answer.
+func handshake(ctx context.Context, c *tls.Conn) error {
+	done := make(chan error)
+	go func() { done <- c.HandshakeContext(ctx) }()
+	return <-done // soon after ctx has ended, at the latest
 }
 
 // Read reads from the connection on behalf of in.

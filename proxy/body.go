@@ -53,9 +53,7 @@ func (b *body) fill(sizeHint, upTo int64) (whole bool, err error) {
 		b.kept = make([]byte, 0, min(max(sizeHint, 512), 64<<10))
 	}
 	for b.ended == nil && int64(len(b.kept)) < upTo {
-		if len(b.kept) == cap(b.kept) {
-			b.kept = append(b.kept, 0)[:len(b.kept)]
-		}
+		b.room(1)
 		free := b.kept[len(b.kept):cap(b.kept)]
 		free = free[:min(int64(len(free)), upTo-int64(len(b.kept)))]
 		n, err := b.source.Read(free)
@@ -69,6 +67,21 @@ func (b *body) fill(sizeHint, upTo int64) (whole bool, err error) {
 		return true, nil
 	}
 	return false, b.ended
+}
+
+// keep adds what was read to what is kept. b.mu is held.
+func (b *body) keep(p []byte) {
+	b.room(len(p))
+	b.kept = append(b.kept, p...)
+}
+
+// room makes room for n more bytes. It grows in large steps, since append's would
+// copy a megabyte five times over, but never far beyond what has come.
+func (b *body) room(n int) {
+	if need := len(b.kept) + n; need > cap(b.kept) {
+		larger := max(need, int(min(4*int64(cap(b.kept)), b.limit+1)))
+		b.kept = append(make([]byte, 0, larger), b.kept...)
+	}
 }
 
 // endsHere reports whether the body ends where it was filled to. The byte that
@@ -186,7 +199,7 @@ func (a *attempt) Read(p []byte) (int, error) {
 	n, err := b.source.Read(p)
 	b.end(err)
 	if !b.spilled && int64(len(b.kept)+n) <= b.limit {
-		b.kept = append(b.kept, p[:n]...)
+		b.keep(p[:n])
 		a.offset += n
 		return n, err
 	}

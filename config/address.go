@@ -10,6 +10,8 @@ import (
 func (p *parser) checkAddresses(proxy *Proxy) {
 	if path, ok := strings.CutPrefix(proxy.Listen, "unix:"); ok {
 		p.checkSocket("PROXY_LISTEN", path)
+	} else if strings.HasPrefix(proxy.Listen, "/") {
+		p.faultLike("PROXY_LISTEN", "unix:"+proxy.Listen, "%s is a path, which is written with unix: before it", shown(proxy.Listen))
 	} else {
 		p.checkAddress("PROXY_LISTEN", proxy.Listen)
 	}
@@ -70,7 +72,7 @@ func (p *parser) checkSocket(variable, path string) {
 	case !strings.HasPrefix(path, "/"):
 		p.faultLike(variable, "unix:/run/sfproxy/sfproxy.sock", "%s has no absolute path after unix:", shown("unix:"+path))
 	case strings.HasPrefix(path, "//") || strings.HasSuffix(path, "/"):
-		p.fault(variable, "%s is not the path of a file", shown("unix:"+path))
+		p.faultLike(variable, "unix:/"+strings.Trim(path, "/"), "%s is not the path of a file", shown("unix:"+path))
 	case len(path) > maxSocketPath:
 		p.fault(variable, "the path of the socket is longer than the %d bytes that systems allow", maxSocketPath)
 	}

@@ -209,7 +209,7 @@ func Parse(environ []string) (*Config, error) {
 	p.checkExposure(cfg)
 	p.checkLog(&cfg.Log)
 	p.checkCompanyProxy()
-	p.checkTraces(cfg.Traces)
+	p.checkTraces(&cfg.Traces)
 	if len(p.faults) > 0 {
 		cfg.Wipe()
 		return nil, &Error{p.faults}

@@ -98,7 +98,7 @@ func (p *parser) decodeCount(text string) int {
 	n, err := strconv.Atoi(text)
 	switch {
 	case err != nil || n < 0:
-		p.fault(p.decoding, "%s is no number from 0, which is no limit, on", shown(text))
+		p.fault(p.decoding, "%s is no whole number, which may be 0 for no limit", shown(text))
 	case n > maxCount:
 		p.faultLike(p.decoding, "0", "%s is more than a billion; no limit is 0", shown(text))
 	}

@@ -12,7 +12,8 @@ func (p *parser) decodeURL(text string) url.URL {
 	if !strings.Contains(text, "://") {
 		example := p.known[variable].example
 		if !strings.HasPrefix(shown(text), "the value") {
-			example = "https://" + text
+			scheme, _, _ := strings.Cut(example, "://")
+			example = scheme + "://" + text
 		}
 		p.faultLike(variable, example, "%s has no scheme", shown(text))
 		return url.URL{}

@@ -240,10 +240,20 @@ func (p *parser) checkTLS(proxy *Proxy) {
 }
 
 // checkTraces warns of a receiver that is spoken to in the wrong language.
-func (p *parser) checkTraces(t Traces) {
-	const protocol = "OTEL_EXPORTER_OTLP_PROTOCOL"
-	if set := p.env[protocol]; t.Endpoint != nil && set != "" && set != "http/protobuf" {
-		p.warn("%s: traces are sent by http/protobuf all the same: OTEL_EXPORTER_OTLP_ENDPOINT has to be a receiver of that, mostly on port 4318", protocol)
+func (p *parser) checkTraces(t *Traces) {
+	const endpoint, ofTraces, protocol = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL"
+	if strings.EqualFold(p.env["OTEL_SDK_DISABLED"], "true") || p.env["OTEL_TRACES_EXPORTER"] == "none" {
+		t.Endpoint = nil
+	}
+	switch set := p.env[protocol]; {
+	case t.Endpoint == nil:
+		if p.env[ofTraces] != "" && p.env[endpoint] == "" {
+			p.warn("%s: is not read: set %s, without /v1/traces", ofTraces, endpoint)
+		}
+	case set != "" && set != "http/protobuf":
+		p.warn("%s: traces are sent by http/protobuf all the same: %s has to be a receiver of that, mostly on port 4318", protocol, endpoint)
+	case t.Endpoint.Port() == "4317":
+		p.warn("%s: port 4317 is gRPC's, most of the time, and traces are sent by http/protobuf, which is mostly on port 4318", endpoint)
 	}
 }
 

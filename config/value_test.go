@@ -63,10 +63,10 @@ func TestParseRefusesValues(t *testing.T) {
 		{"profiles without an admin port", vars{"PROXY_PPROF": "true", "PROXY_ADMIN_LISTEN": "off"}, []string{"PROXY_PPROF: needs the admin port"}},
 		{"negative duration", vars{"PROXY_DRAIN_TIMEOUT": "-1s"}, []string{"PROXY_DRAIN_TIMEOUT: -1s is negative"}},
 
-		{"no number", vars{"PROXY_MAX_REQUESTS": "many"}, []string{`PROXY_MAX_REQUESTS: "many" is no number from 0, which is`}},
-		{"negative number", vars{"PROXY_MAX_CONNECTIONS": "-1"}, []string{`PROXY_MAX_CONNECTIONS: "-1" is no number from 0, which is`}},
+		{"no number", vars{"PROXY_MAX_REQUESTS": "many"}, []string{`PROXY_MAX_REQUESTS: "many" is no whole number`}},
+		{"negative number", vars{"PROXY_MAX_CONNECTIONS": "-1"}, []string{`PROXY_MAX_CONNECTIONS: "-1" is no whole number`}},
 		{"number without an end", vars{"PROXY_MAX_CONNECTIONS_PER_ADDRESS": "2000000000"}, []string{`PROXY_MAX_CONNECTIONS_PER_ADDRESS: "2000000000" is more than a billion; no limit is 0`}},
-		{"number of a client", clients(vars{"PROXY_CLIENT_0_MAX_REQUESTS": "1.5"}), []string{`PROXY_CLIENT_0_MAX_REQUESTS: "1.5" is no number from 0, which is`}},
+		{"number of a client", clients(vars{"PROXY_CLIENT_0_MAX_REQUESTS": "1.5"}), []string{`PROXY_CLIENT_0_MAX_REQUESTS: "1.5" is no whole number`}},
 
 		{"bare TLD", vars{"SF_TRUSTED_DOMAINS": "acme.example,com"}, []string{`SF_TRUSTED_DOMAINS: "com" would trust everybody`}},
 		{"bare TLD behind a star", vars{"SF_TRUSTED_DOMAINS": "*.com"}, []string{`SF_TRUSTED_DOMAINS: "*.com" would`}},
@@ -82,7 +82,10 @@ func TestParseRefusesValues(t *testing.T) {
 		{"API version without its zero", vars{"SF_MIN_API_VERSION": "60"}, []string{`SF_MIN_API_VERSION: "60" is no API version`}},
 		{"API version that is retired", vars{"SF_MIN_API_VERSION": "20.0"}, []string{`SF_MIN_API_VERSION: "20.0" is no API version from 21.0`}},
 
-		{"no count", vars{"SF_MAX_CONCURRENT": "-1"}, []string{`SF_MAX_CONCURRENT: "-1" is no number from 0, which is`}},
+		{"no count", vars{"SF_MAX_CONCURRENT": "-1"}, []string{`SF_MAX_CONCURRENT: "-1" is no whole number`}},
+		{"a path for an address", vars{"PROXY_LISTEN": "/run/sfproxy.sock"}, []string{`PROXY_LISTEN: "/run/sfproxy.sock" is a path`, "(example: unix:/run/sfproxy.sock)"}},
+		{"a URL of a socket", vars{"PROXY_LISTEN": "unix:///run/sfproxy.sock"}, []string{"PROXY_LISTEN: ", "is not the path of a file", "(example: unix:/run/sfproxy.sock)"}},
+		{"a receiver without a scheme", vars{"OTEL_EXPORTER_OTLP_ENDPOINT": "localhost:4318"}, []string{"OTEL_EXPORTER_OTLP_ENDPOINT: ", "no scheme", "(example: http://localhost:4318)"}},
 		{"no wait", vars{"SF_QUEUE_TIMEOUT": "0s"}, []string{"SF_QUEUE_TIMEOUT: 0s is not positive"}},
 		{"no reserve", vars{"PROXY_API_RESERVE": "a tenth"}, []string{`PROXY_API_RESERVE: "a tenth" is neither a percentage`}},
 		{"reserve of all and more", vars{"PROXY_API_RESERVE": "101%"}, []string{`PROXY_API_RESERVE: "101%" is neither a percentage`}},
@@ -276,5 +279,30 @@ func TestParseHostsAndOrigins(t *testing.T) {
 	}
 	if got := cfg.Warnings; len(got) != 1 || !strings.Contains(got[0], `"http://intranet" is not https`) {
 		t.Errorf("Warnings = %q, want one of http://intranet", got)
+	}
+}
+
+func TestParseTraces(t *testing.T) {
+	const endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT"
+	for _, test := range []struct {
+		set     vars
+		on      bool
+		warning string // beginning
+	}{
+		{vars{}, false, ""},
+		{vars{endpoint: "http://127.0.0.1:4318"}, true, ""},
+		{vars{endpoint: "http://127.0.0.1:4318", "OTEL_SDK_DISABLED": "true"}, false, ""},
+		{vars{endpoint: "http://127.0.0.1:4318", "OTEL_TRACES_EXPORTER": "none"}, false, ""},
+		{vars{endpoint: "http://127.0.0.1:4317"}, true, endpoint + ": port 4317"},
+		{vars{endpoint: "http://127.0.0.1:4318", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, true, "OTEL_EXPORTER_OTLP_PROTOCOL: "},
+		{vars{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:4318/v1/traces"}, false, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: is not read"},
+	} {
+		cfg := parse(t, test.set)
+		if on := cfg.Traces.Endpoint != nil; on != test.on {
+			t.Errorf("%v: traces are on: %v", test.set, on)
+		}
+		if warned := len(cfg.Warnings) == 1 && strings.HasPrefix(cfg.Warnings[0], test.warning); warned != (test.warning != "") || len(cfg.Warnings) > 1 {
+			t.Errorf("%v: Warnings = %q, want %q", test.set, cfg.Warnings, test.warning)
+		}
 	}
 }

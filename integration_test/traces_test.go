@@ -219,9 +219,9 @@ func TestNoTraceReceiver(t *testing.T) {
 			t.Fatalf("%d %s", a.status, a.body)
 		}
 	}
-	p.Log.waitFor(t, `"msg":"traces are not sent"`)
+	p.Log.waitFor(t, `"msg":"traces have a fault"`)
 	p.stop(t)
-	if n := strings.Count(p.Log.String(), "traces are not sent"); n != 1 {
-		t.Errorf("the log says %d times that traces are not sent", n)
+	if n := strings.Count(p.Log.String(), "traces have a fault"); n != 1 {
+		t.Errorf("the log says %d times that traces have a fault", n)
 	}
 }

@@ -73,6 +73,8 @@ func (p *Proxy) logExchange(ex *exchange, rec *recorder, whole bool) {
 		level, message = slog.LevelWarn, "answer broke off"
 	case ex.over != "":
 		message = "request refused" // in storms; a line at warn tells of them
+	case ex.rationed, ex.rule != "" && rec.status != http.StatusBadRequest:
+		level, message = slog.LevelWarn, "request refused"
 	case ex.failure != nil && rec.status >= 500:
 		level, message = slog.LevelWarn, "request failed"
 	case ex.failure != nil && rec.status != http.StatusBadRequest: // that is the client's own fault

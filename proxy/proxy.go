@@ -211,6 +211,7 @@ type exchange struct {
 	answered atomic.Bool // it has been read to its end, and has no trailers
 	replayed bool
 	failure  error  // why the proxy itself answered
+	rationed bool   // refused for the sake of other clients
 	rule     string // that refused the request; "" if none did
 	seen     Observation
 	received countedBody // the request's body, if there is one

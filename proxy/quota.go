@@ -64,13 +64,14 @@ func (p *Proxy) waitTurn(w http.ResponseWriter, r *http.Request) bool {
 }
 
 func errReserved(last quota.Reading, reserve quota.Reserve) error {
-	return fmt.Errorf("TotalRequests Limit exceeded. (by sfproxy: %d of %d API requests of 24 hours are left, and this client's API_RESERVE leaves %s to others)",
+	return fmt.Errorf("TotalRequests Limit exceeded. (by sfproxy: %d of %d API requests of 24 hours are left, and this client leaves %s to others, see API_RESERVE)",
 		last.Left(), last.Limit, reserve)
 }
 
 // refuseRequest answers as an org does that has no more requests to give. code
 // is ours.
 func (p *Proxy) refuseRequest(w http.ResponseWriter, r *http.Request, code string, reason error, retryAfter time.Duration) {
+	exchangeOf(r.Context()).rationed = true
 	f := fault{status: http.StatusForbidden, code: "REQUEST_LIMIT_EXCEEDED", own: code, message: reason.Error(), retryAfter: retryAfter}
 	if within(exchangeOf(r.Context()).path, "/services/async") {
 		f.status, f.code = http.StatusBadRequest, "ExceededQuota" // Bulk API 1.0's clients know a closed list of codes

@@ -43,13 +43,15 @@ func ParseReserve(text string) (Reserve, error) {
 func (r Reserve) of(limit, allowance int64) int64 {
 	switch {
 	case r.requests == 0:
-		return int64(math.Ceil(r.share * float64(limit)))
+		return roundUp(r.share * float64(limit))
 	case limit == allowance || allowance == 0:
 		return r.requests
 	}
-	whole := uint64(allowance) // limits have 32 bits, so that nothing here overflows
-	return int64((uint64(min(r.requests, allowance))*uint64(limit) + whole - 1) / whole)
+	return roundUp(float64(min(r.requests, allowance)) / float64(allowance) * float64(limit))
 }
+
+// roundUp does not take for more what is more by a rounding error.
+func roundUp(x float64) int64 { return int64(math.Ceil(x - 1e-6)) }
 
 // IsZero reports whether nothing is left to others.
 func (r Reserve) IsZero() bool { return r.requests == 0 && r.share == 0 }

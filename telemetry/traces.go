@@ -77,7 +77,7 @@ type traceErrors struct {
 func (e *traceErrors) Handle(err error) {
 	now, last := time.Now().Unix(), e.last.Load()
 	if now-last >= 60 && e.last.CompareAndSwap(last, now) {
-		e.logger.Warn("traces are not sent", "error", err.Error(), "hint", "see OTEL_EXPORTER_OTLP_ENDPOINT and the receiver")
+		e.logger.Warn("traces have a fault", "error", err.Error(), "hint", "see the OTEL_* variables that are set, and the receiver")
 	}
 }
 

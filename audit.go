@@ -34,9 +34,24 @@ func newAudit(cfg config.Log, metrics *telemetry.Metrics, logger *slog.Logger) (
 	}
 	opened, err := telemetry.OpenAudit(cfg.AuditFile, metrics, logger)
 	if err != nil {
-		return audit{}, usageError{fmt.Errorf("LOG_AUDIT_FILE: %w (name a file in a directory that this user may write to, or leave the variable out to have the lines in the log)", err)}
+		return audit{}, usageError{auditFileFault(err)}
 	}
 	return audit{opened}, nil
+}
+
+// checkAuditFile returns why newAudit would fail.
+func checkAuditFile(cfg config.Log) error {
+	if cfg.AuditFile == "" {
+		return nil
+	}
+	if err := telemetry.CheckAuditFile(cfg.AuditFile); err != nil {
+		return auditFileFault(err)
+	}
+	return nil
+}
+
+func auditFileFault(err error) error {
+	return fmt.Errorf("LOG_AUDIT_FILE: %w (name a file in a directory that this user may write to, or leave the variable out to have the lines in the log)", err)
 }
 
 // peerOf returns the address that a request came from, "unix" for a Unix socket.

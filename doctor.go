@@ -92,6 +92,9 @@ func doctorConfig(environ []string) (set doctor.Config, faults bool) {
 			set.Faults = append(set.Faults, f.String())
 		}
 		org, clients = orgSide(environ), clientsSide(environ)
+	} else if err := checkAuditFile(whole.Log); err != nil {
+		faults = true
+		set.Faults = append(set.Faults, err.Error())
 	}
 	if clients != nil {
 		set.Listener = doctorListener(clients)

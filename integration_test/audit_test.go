@@ -304,6 +304,27 @@ func TestAuditFileCannotBeOpened(t *testing.T) {
 	}
 }
 
+// TestDoctorChecksTheAuditFile has the doctor say what the proxy would, and leave
+// nothing behind where all is well.
+func TestDoctorChecksTheAuditFile(t *testing.T) {
+	t.Parallel()
+	org := startOrg(t, devorg.Config{})
+	dir := t.TempDir()
+	for _, path := range []string{dir, filepath.Join(dir, "none", "audit.log")} {
+		got := run(t, with(org.env, "LOG_AUDIT_FILE="+path), "doctor")
+		if got.status != 2 || !strings.Contains(got.stdout, "✗ configuration") || !strings.Contains(got.stdout, "LOG_AUDIT_FILE: open "+path) {
+			t.Errorf("%s: exit status = %d, stdout = %s, want 2 and the fault", path, got.status, got.stdout)
+		}
+	}
+	got := run(t, with(org.env, "LOG_AUDIT_FILE="+filepath.Join(dir, "audit.log")), "doctor")
+	if !strings.Contains(got.stdout, "✓ configuration") {
+		t.Errorf("stdout = %s, want a configuration without a fault", got.stdout)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("the doctor has left %v (%v), want nothing", left, err)
+	}
+}
+
 // TestAuditFileRotation rotates the file as logrotate does, both ways, while
 // clients are refused: no line is lost by a rename, and none is torn.
 func TestAuditFileRotation(t *testing.T) {

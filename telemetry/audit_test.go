@@ -169,12 +169,35 @@ func TestAuditFileMovedForGood(t *testing.T) {
 func TestAuditFileRefused(t *testing.T) {
 	dir := t.TempDir()
 	for _, path := range []string{dir, filepath.Join(dir, "none", "audit.log"), os.DevNull} {
+		if err := telemetry.CheckAuditFile(path); err == nil || !strings.Contains(err.Error(), "open "+path+": ") {
+			t.Errorf("%s: the check says %v, want why it cannot be opened", path, err)
+		}
 		if a, err := telemetry.OpenAudit(path, nil, slog.New(slog.DiscardHandler)); err == nil {
 			a.Close()
 			t.Errorf("%s can be opened, want an error", path)
 		} else if _, ok := errors.AsType[*os.PathError](err); !ok || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: error = %v, want one with the path", path, err)
 		}
+	}
+}
+
+// TestCheckAuditFile leaves a file that is there as it is, and makes none.
+func TestCheckAuditFile(t *testing.T) {
+	dir := t.TempDir()
+	there := filepath.Join(dir, "audit.log")
+	if err := os.WriteFile(there, []byte("a line\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{there, filepath.Join(dir, "new.log")} {
+		if err := telemetry.CheckAuditFile(path); err != nil {
+			t.Errorf("%s: %v, want no fault", path, err)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("the directory holds %v (%v), want the file that was there alone", left, err)
+	}
+	if text, err := os.ReadFile(there); err != nil || string(text) != "a line\n" {
+		t.Errorf("the file holds %q (%v), want what it held", text, err)
 	}
 }
 

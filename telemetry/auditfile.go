@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 )
@@ -36,13 +37,36 @@ func openAuditFile(path string, m *Metrics, logger *slog.Logger) (*auditFile, er
 
 var errNoFile = errors.New("it is a directory, a device or a pipe, and lines are appended to a plain file")
 
-// appendTo opens the file at path, which it makes if it is not there. To open a
-// pipe could take for ever.
-func appendTo(path string) (*os.File, error) {
+// appendTo opens the file at path, which it makes if it is not there.
+func appendTo(path string) (*os.File, error) { return openAppending(path, os.O_CREATE) }
+
+// openAppending opens the file at path. To open a pipe could take for ever.
+func openAppending(path string, flag int) (*os.File, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: errNoFile}
 	}
-	return os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	return os.OpenFile(path, flag|os.O_APPEND|os.O_WRONLY, 0o600)
+}
+
+// CheckAuditFile returns why [OpenAudit] could not append to the file at path, nil
+// if it could. It makes no file that stays.
+func CheckAuditFile(path string) error {
+	file, err := openAppending(path, 0)
+	made := errors.Is(err, fs.ErrNotExist)
+	if made {
+		// Not the file itself: a proxy that starts now would lose it.
+		file, err = os.CreateTemp(filepath.Dir(path), ".sfproxy-*")
+	}
+	if fault, ok := errors.AsType[*fs.PathError](err); ok {
+		return &fs.PathError{Op: fault.Op, Path: path, Err: fault.Err}
+	}
+	if err != nil {
+		return err
+	}
+	if made {
+		defer os.Remove(file.Name())
+	}
+	return file.Close()
 }
 
 // Write appends a line. It never fails: what comes of a line is not for the

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -164,6 +166,37 @@ func TestAuditFileMovedForGood(t *testing.T) {
 	}
 	r.deny("/c")
 	r.want(t, r.path, "/c")
+}
+
+// TestAuditFileRemovedForGood has the directory go, and the file with it: what
+// nobody can read any more is lost, and is counted.
+func TestAuditFileRemovedForGood(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a file that is open cannot be removed here")
+	}
+	r := openAudit(t)
+	if err := os.RemoveAll(filepath.Dir(r.path)); err != nil {
+		t.Fatal(err)
+	}
+	r.Reopen()
+	r.deny("/a")
+	r.deny("/b")
+	if log := r.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, `"msg":"audit lines cannot be written and are lost"`) || !strings.Contains(log, "was removed") {
+		t.Errorf("log = %s, want one warning of lines that are lost", log)
+	}
+	page := httptest.NewRecorder()
+	telemetry.NewAdmin(&telemetry.Health{}, r.metrics).ServeHTTP(page, httptest.NewRequest("GET", "/metrics", nil))
+	if !strings.Contains(page.Body.String(), "\nsfproxy_audit_lines_lost_total 2\n") {
+		t.Errorf("metrics = %s, want 2 audit lines lost", page.Body)
+	}
+	if err := os.Mkdir(filepath.Dir(r.path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r.deny("/c")
+	r.want(t, r.path, "/c")
+	if log := r.log.String(); !strings.Contains(log, `"msg":"audit lines are written again"`) || !strings.Contains(log, `"lost":2`) {
+		t.Errorf("log = %s, want it to say that 2 lines were lost", log)
+	}
 }
 
 func TestAuditFileRefused(t *testing.T) {

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -74,11 +75,14 @@ func CheckAuditFile(path string) error {
 func (f *auditFile) Write(line []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.follow()
-	if err := f.append(line); err != nil {
+	err := f.follow()
+	if err == nil {
+		err = f.append(line)
+	}
+	if err != nil {
 		f.lost++
 		f.metrics.AuditLost()
-		f.warn("audit lines cannot be written and are lost", err)
+		f.warn(auditLost, err)
 		return len(line), nil
 	}
 	if f.lost > 0 {
@@ -118,24 +122,34 @@ func (f *auditFile) takeBack(n int64) bool {
 func (f *auditFile) reopen() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.follow()
+	if err := f.follow(); err != nil {
+		f.warn(auditLost, err)
+	}
 }
 
+// auditLost is what is warned of.
+const auditLost = "audit lines cannot be written and are lost"
+
 // follow opens the file at the path if it is not the one that is open. Where
-// that fails the open one goes on being used. mu is held.
-func (f *auditFile) follow() {
+// that fails the open one goes on being used, unless it was removed: the error
+// then says so. mu is held.
+func (f *auditFile) follow() error {
 	there, err := os.Stat(f.path)
 	here, hereErr := f.file.Stat()
 	if err == nil && hereErr == nil && os.SameFile(there, here) {
-		return
+		return nil
 	}
 	file, err := appendTo(f.path)
+	if err != nil && hereErr == nil && isRemoved(here) {
+		return fmt.Errorf("the file was removed, and a new one cannot be opened: %w", err)
+	}
 	if err != nil {
 		f.warn("the audit file was moved away and cannot be opened anew; lines go to where it is now", err)
-		return
+		return nil
 	}
 	f.file.Close()
 	f.file, f.torn = file, false
+	return nil
 }
 
 // warn tells of a fault, unless one was told a short while ago. mu is held.

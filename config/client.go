@@ -106,12 +106,12 @@ func (p *parser) checkAPIKey(variable string, key []byte) {
 	switch {
 	case isHash:
 		if sum, err := hex.DecodeString(string(digits)); err != nil || len(sum) != sha256.Size {
-			p.fault(variable, "begins with sha256: but does not go on with 64 hexadecimal digits")
+			p.faultOfSecret(variable, "begins with sha256: but does not go on with 64 hexadecimal digits")
 		}
 	case !visibleText.Match(key):
-		p.fault(variable, "holds a space, a line break or what is not ASCII, which a header cannot carry")
+		p.faultOfSecret(variable, "holds a space, a line break or what is not ASCII, which a header cannot carry")
 	case len(key) < minAPIKeyLength:
-		p.fault(variable, "is shorter than %d characters", minAPIKeyLength)
+		p.faultOfSecret(variable, "is shorter than %d characters", minAPIKeyLength)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"maps"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -21,6 +22,7 @@ func clients(v vars) vars {
 func TestParseRefusesClients(t *testing.T) {
 	sum := sha256.Sum256([]byte("key-of-the-first-client"))
 	hash := "sha256:" + strings.ToUpper(hex.EncodeToString(sum[:]))
+	short := write(t, "short.key", "123456789012345\n")
 	runRefusals(t, []refusal{
 		{"gap", clients(vars{"PROXY_CLIENT_3_NAME": "d", "PROXY_CLIENT_3_API_KEY": "key-of-the-fourth-client"}),
 			[]string{"PROXY_CLIENT_2_NAME: is missing", "PROXY_CLIENT_3"}},
@@ -40,6 +42,7 @@ func TestParseRefusesClients(t *testing.T) {
 		{"consumer key without a login", clients(vars{"PROXY_CLIENT_0_CONSUMER_KEY": "app"}), []string{"PROXY_CLIENT_0_USERNAME: is required with PROXY_CLIENT_0_CONSUMER_KEY"}},
 		{"consumer secret alone", clients(vars{"PROXY_CLIENT_1_CONSUMER_SECRET": "s"}), []string{"PROXY_CLIENT_1_CONSUMER_KEY: is required with PROXY_CLIENT_1_CONSUMER_SECRET"}},
 		{"short key", clients(vars{"PROXY_CLIENT_0_API_KEY": "123456789012345"}), []string{"PROXY_CLIENT_0_API_KEY: is shorter than 16"}},
+		{"short key in a file", clients(vars{"PROXY_CLIENT_0_API_KEY": "", "PROXY_CLIENT_0_API_KEY_FILE": short}), []string{"PROXY_CLIENT_0_API_KEY_FILE: " + strconv.Quote(short) + " is shorter than 16 characters"}},
 		{"key with a space", clients(vars{"PROXY_CLIENT_0_API_KEY": "12345678 0123456"}), []string{"PROXY_CLIENT_0_API_KEY: holds a space"}},
 		{"key beyond ASCII", clients(vars{"PROXY_CLIENT_0_API_KEY": "1234567890123456é"}), []string{"PROXY_CLIENT_0_API_KEY: holds a space"}},
 		{"short hash", clients(vars{"PROXY_CLIENT_0_API_KEY": "sha256:0123456789abcdef"}), []string{"PROXY_CLIENT_0_API_KEY: begins with sha256:"}},

@@ -48,6 +48,17 @@ func (p *parser) faultLike(variable, example, format string, args ...any) {
 	}
 }
 
+// faultOfSecret records a fault of a secret's text, which the file has that it
+// is in, if it is in one.
+func (p *parser) faultOfSecret(variable, format string, args ...any) {
+	if _, inFile := p.contents[variable]; !inFile {
+		p.fault(variable, format, args...)
+		return
+	}
+	file := variable + "_FILE"
+	p.faultLike(file, p.known[variable].example, "%s %s", shownPath(p.env[file]), fmt.Sprintf(format, args...))
+}
+
 // isFaulty reports whether one of the variables has a fault.
 func (p *parser) isFaulty(variables ...string) bool {
 	return slices.ContainsFunc(p.faults, func(f Fault) bool { return slices.Contains(variables, f.Variable) })

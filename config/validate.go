@@ -186,7 +186,7 @@ func (p *parser) checkProxy(proxy *Proxy) {
 		p.fault("PROXY_SESSION_TTL", "%s is not between %s and %s", proxy.SessionTTL, minSessionTTL, maxSessionTTL)
 	}
 	if secret := proxy.SessionSecret; !secret.IsZero() && len(secret.Reveal()) < minSessionSecret {
-		p.fault("PROXY_SESSION_SECRET", "is shorter than %d characters", minSessionSecret)
+		p.faultOfSecret("PROXY_SESSION_SECRET", "is shorter than %d characters", minSessionSecret)
 	}
 	p.checkReserve("PROXY_API_RESERVE", proxy.APIReserve)
 	if proxy.DrainTimeout < 0 {

@@ -50,7 +50,8 @@ type reloader struct {
 	rotation   *rotation
 	handshakes *handshakes // nil if the listener has no TLS
 
-	fault    string // why the configuration as it is now is not used; "" if it is
+	fault    string         // why the configuration as it is now is not used; "" if it is
+	refused  watch.Contents // of the files, when fault was found
 	tried    keyText
 	unusable bool // something in tried is not in use
 	renewals sync.WaitGroup
@@ -124,12 +125,13 @@ const (
 // reload reads the configuration again and takes over what has changed. What
 // cannot be used leaves everything as it was.
 func (r *reloader) reload(ctx context.Context, why cause) {
+	files := watch.ContentsOf(r.cfg.Files) // first, so that a later change is not taken for one that was refused
 	cfg, err := r.parse()
-	if err != nil && why == unasked && (errors.Is(err, errReadOnce) || err.Error() == r.fault) {
-		return
-	}
 	if err != nil {
-		r.refuse(err)
+		if !r.isTold(err, files, why) {
+			r.refuse(err)
+			r.refused = files
+		}
 		return
 	}
 	defer cfg.Wipe()
@@ -157,6 +159,18 @@ func (r *reloader) reload(ctx context.Context, why cause) {
 	if why == onDemand {
 		r.tryPending(ctx)
 	}
+}
+
+// isTold reports whether err is no news. An operator who asks is answered each
+// time; the change of a file is often seen only after a hangup that was about it.
+func (r *reloader) isTold(err error, files watch.Contents, why cause) bool {
+	switch why {
+	case unasked:
+		return errors.Is(err, errReadOnce) || err.Error() == r.fault
+	case onChange:
+		return err.Error() == r.fault && files.Equal(r.refused)
+	}
+	return false
 }
 
 // errReadOnce says that a file gives its content away once only.

@@ -5,8 +5,24 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 )
+
+// Contents stand for what is in files at some time. They do not hold it.
+type Contents map[string]content
+
+// ContentsOf reads the files.
+func ContentsOf(files []string) Contents {
+	c := make(Contents, len(files))
+	for _, file := range files {
+		c[file] = contentOf(file)
+	}
+	return c
+}
+
+// Equal reports whether the same files have the same contents in both.
+func (c Contents) Equal(other Contents) bool { return maps.Equal(c, other) }
 
 // content stands for what is in a file, or for why nothing can be read. It does
 // not hold what it stands for, which may be a secret.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
-	"maps"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -44,7 +43,7 @@ type Watcher struct {
 	// What follows is Run's.
 	notify *fsnotify.Watcher // nil if the system has no notifications to give
 	trails trails            // of the files, as notify watches them
-	seen   map[string]content
+	seen   Contents
 	warned bool
 }
 
@@ -127,11 +126,8 @@ func (w *Watcher) start() (events <-chan fsnotify.Event, lost <-chan struct{}, s
 // look tells if a content has changed since the last look.
 func (w *Watcher) look() {
 	w.follow() // first, so that what changes while it is read is told
-	now := make(map[string]content, len(w.cfg.Files))
-	for _, file := range w.cfg.Files {
-		now[file] = contentOf(file)
-	}
-	if w.seen != nil && maps.Equal(now, w.seen) {
+	now := ContentsOf(w.cfg.Files)
+	if w.seen != nil && now.Equal(w.seen) {
 		return
 	}
 	w.seen = now

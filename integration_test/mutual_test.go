@@ -112,6 +112,7 @@ func TestClientCertificates(t *testing.T) {
 	if out, err := command(t, nil, "curl", append(trust, "-sS", p.URL+echoPath)...); err == nil { // curl may see the alert or the closed connection
 		t.Errorf("without a certificate = %s, want no answer", out)
 	}
+	p.Log.waitFor(t, `"level":"INFO","msg":"connections without a good client certificate are refused","refused":1,"error":"[^"]*didn't provide a certificate`)
 }
 
 // TestClientCertificatesWithoutClients lets in whom the authority knows.
@@ -127,4 +128,5 @@ func TestClientCertificatesWithoutClients(t *testing.T) {
 	if out, err := command(t, nil, "curl", append(append(trust, other.shows(t, anybody)...), "-sS", p.URL+echoPath)...); err == nil {
 		t.Errorf("a certificate of another authority = %s, want no answer", out)
 	}
+	p.Log.waitFor(t, `"level":"INFO","msg":"connections without a good client certificate are refused","refused":1,"error":"[^}]*unknown authority`)
 }

@@ -463,8 +463,10 @@ func TestUnusableNextKey(t *testing.T) {
 
 	r.signal(t, syscall.SIGHUP) // says it once more
 	r.waitMetric(t, keysUnreadable, "3")
+	issued := r.issuedAt(t)
 	r.replace(t, "next.key", keyPEM(t, next))
 	r.waitMetric(t, reloadsApplied, "1")
+	eventually(t, "a token granted since", func() bool { return r.issuedAt(t) != issued }) // a reload asks for one, which is not to be lost on its way
 	r.org.RotateKey(&next.PublicKey)
 	r.checkGrant(t)
 	r.waitMetric(t, keysAccepted, "2")

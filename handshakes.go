@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sfproxy/sfproxy/config"
+	"github.com/sfproxy/sfproxy/process"
 	"github.com/sfproxy/sfproxy/telemetry"
 )
 
@@ -88,7 +89,7 @@ func listenerTLS(cfg config.Proxy) (*tls.Config, error) {
 	}
 	var certificate tls.Certificate
 	var err error
-	erasing(func() { certificate, err = tls.X509KeyPair(cfg.TLSCert, cfg.TLSKey.Reveal()) })
+	process.Erasing(func() { certificate, err = tls.X509KeyPair(cfg.TLSCert, cfg.TLSKey.Reveal()) })
 	if err != nil {
 		return nil, usageError{fmt.Errorf("PROXY_TLS_CERT_FILE and PROXY_TLS_KEY_FILE: %w", err)}
 	}

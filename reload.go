@@ -15,6 +15,7 @@ import (
 	"github.com/sfproxy/sfproxy/auth"
 	"github.com/sfproxy/sfproxy/config"
 	"github.com/sfproxy/sfproxy/login"
+	"github.com/sfproxy/sfproxy/process"
 	"github.com/sfproxy/sfproxy/proxy"
 	"github.com/sfproxy/sfproxy/telemetry"
 	"github.com/sfproxy/sfproxy/watch"
@@ -191,7 +192,7 @@ func (r *reloader) parse() (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return withinOpenFiles(cfg, openFiles()), nil
+	return cfg.WithinOpenFiles(process.OpenFiles()), nil
 }
 
 // refuse says why the configuration as it is now is not used.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/sfproxy/sfproxy/auth"
 	"github.com/sfproxy/sfproxy/config"
+	"github.com/sfproxy/sfproxy/process"
 	"github.com/sfproxy/sfproxy/proxy"
 	"github.com/sfproxy/sfproxy/telemetry"
 	"github.com/sfproxy/sfproxy/upstream"
@@ -33,7 +34,7 @@ func newServeCommand(environ []string) *cobra.Command {
 				return err
 			}
 			logger := telemetry.NewLogger(cmd.ErrOrStderr(), cfg.Log.Level, cfg.Log.Format)
-			harden(environ, logger)
+			process.Harden(environ, logger)
 			return serve(cmd.Context(), cfg, environ, logger, nil)
 		},
 	}
@@ -65,7 +66,7 @@ func serve(ctx context.Context, cfg *config.Config, environ []string, logger *sl
 	var hangup <-chan os.Signal // stays silent if no files are followed: a SIGHUP ends the process
 	if environ != nil {
 		var stop func()
-		hangup, stop = hangups() // before what may take time, and until nothing runs
+		hangup, stop = process.Hangups() // before what may take time, and until nothing runs
 		defer stop()
 	}
 	logWarnings(logger, cfg)

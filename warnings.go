@@ -8,6 +8,7 @@ import (
 
 	"github.com/sfproxy/sfproxy/auth"
 	"github.com/sfproxy/sfproxy/config"
+	"github.com/sfproxy/sfproxy/process"
 )
 
 // warningsOf returns what is to be warned of: what package config has found, and
@@ -37,4 +38,16 @@ func logWarnings(logger *slog.Logger, cfg *config.Config) {
 	for _, note := range notesOf(cfg) {
 		logger.Info(note)
 	}
+}
+
+// fitOpenFiles returns cfg with limits that the files this process may open
+// allow, and says so if they had to be lowered.
+func fitOpenFiles(cfg *config.Config, logger *slog.Logger) *config.Config {
+	files := process.OpenFiles()
+	lowered := cfg.WithinOpenFiles(files)
+	if lowered != cfg {
+		logger.Warn("the limits are lowered, since the system allows this process too few open files: raise that (LimitNOFILE= of the unit, ulimit -n of the shell, --ulimit nofile= of the container), or lower PROXY_MAX_CONNECTIONS and PROXY_MAX_REQUESTS",
+			"open_files", files, "connections", lowered.Proxy.MaxConnections, "requests", lowered.Proxy.MaxRequests)
+	}
+	return lowered
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/sfproxy/sfproxy/config"
 	"github.com/sfproxy/sfproxy/key"
 	"github.com/sfproxy/sfproxy/login"
+	"github.com/sfproxy/sfproxy/process"
 	"github.com/sfproxy/sfproxy/proxy"
 	"github.com/sfproxy/sfproxy/quota"
 	"github.com/sfproxy/sfproxy/telemetry"
@@ -45,7 +46,7 @@ func newTransport(sf config.Salesforce) (*http.Transport, error) {
 func parseKey(sf config.Salesforce) (*key.Key, error) {
 	var parsed *key.Key
 	var err error
-	erasing(func() {
+	process.Erasing(func() {
 		parsed, err = key.Parse(sf.Key.Reveal(), key.Options{Passphrase: sf.KeyPassphrase.Reveal(), Alias: sf.KeyAlias})
 	})
 	if err != nil {

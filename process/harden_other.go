@@ -1,6 +1,6 @@
 //go:build !unix
 
-package main
+package process
 
 // hideMemory does nothing: there are no core files.
 func hideMemory() error { return nil }

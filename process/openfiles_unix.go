@@ -1,15 +1,16 @@
 //go:build unix
 
-package main
+package process
 
 import (
 	"math"
 	"syscall"
 )
 
-// openFiles returns how many files this process may have open. Go has raised
+// OpenFiles returns how many files this process may have open, 0 if it is not
+// known (getrlimit(2), RLIMIT_NOFILE). Go has raised
 // the soft limit to the hard one by now.
-func openFiles() int {
+func OpenFiles() int {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
 		return 0

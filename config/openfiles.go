@@ -1,52 +1,35 @@
-package main
+package config
 
-import (
-	"log/slog"
-	"slices"
-
-	"github.com/sfproxy/sfproxy/config"
-)
+import "slices"
 
 // reservedFiles are the open files beside clients' connections and their
 // requests': listeners, files that are read, the admin port, grants, and clients
 // that are being turned away.
 const reservedFiles = 128
 
-// withinOpenFiles returns cfg with its limits lowered to the open files that the
-// system allows, cfg itself if they are low enough: each connection is one, and
-// each request may need another one to Salesforce. openFiles is 0 where it is not
-// known.
-func withinOpenFiles(cfg *config.Config, openFiles int) *config.Config {
+// WithinOpenFiles returns c with its limits lowered to the open files that the
+// system allows the process, c itself if they are low enough: each connection
+// is one, and each request may need another one to Salesforce. openFiles is 0
+// where it is not known. c stays as it is.
+func (c *Config) WithinOpenFiles(openFiles int) *Config {
 	if openFiles == 0 {
-		return cfg
+		return c
 	}
-	given := cfg.Proxy
+	given := c.Proxy
 	connections, requests := shareFiles(max(openFiles-reservedFiles, 2), given.MaxConnections, given.MaxRequests)
 	if connections == given.MaxConnections && requests == given.MaxRequests {
-		return cfg
+		return c
 	}
-	lowered := *cfg
+	lowered := *c
 	lowered.Proxy.MaxConnections, lowered.Proxy.MaxRequests = connections, requests
 	lowered.Proxy.MaxConnectionsPerAddress = lowerShare(given.MaxConnectionsPerAddress, given.MaxConnections, connections)
 	lowered.Proxy.MaxRequestsPerClient = lowerShare(given.MaxRequestsPerClient, given.MaxRequests, requests)
-	lowered.Clients = slices.Clone(cfg.Clients)
+	lowered.Clients = slices.Clone(c.Clients)
 	for i := range lowered.Clients {
-		c := &lowered.Clients[i]
-		c.MaxRequests = lowerShare(c.MaxRequests, given.MaxRequests, requests)
+		client := &lowered.Clients[i]
+		client.MaxRequests = lowerShare(client.MaxRequests, given.MaxRequests, requests)
 	}
 	return &lowered
-}
-
-// fitOpenFiles is withinOpenFiles for the files that this process may open, and
-// says so if the limits had to be lowered.
-func fitOpenFiles(cfg *config.Config, logger *slog.Logger) *config.Config {
-	files := openFiles()
-	lowered := withinOpenFiles(cfg, files)
-	if lowered != cfg {
-		logger.Warn("the limits are lowered, since the system allows this process too few open files: raise that (LimitNOFILE= of the unit, ulimit -n of the shell, --ulimit nofile= of the container), or lower PROXY_MAX_CONNECTIONS and PROXY_MAX_REQUESTS",
-			"open_files", files, "connections", lowered.Proxy.MaxConnections, "requests", lowered.Proxy.MaxRequests)
-	}
-	return lowered
 }
 
 // lowerShare lowers what one may have of a limit as the limit is lowered, so that

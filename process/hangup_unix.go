@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package process
 
 import (
 	"os"
@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// hangups receives a value for a SIGHUP, by which an operator asks that files
+// Hangups receives a value for a SIGHUP, by which an operator asks that files
 // be read again. Until stop, it does not end the process.
-func hangups() (received <-chan os.Signal, stop func()) {
+func Hangups() (received <-chan os.Signal, stop func()) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGHUP)
 	return c, func() { signal.Stop(c) }

@@ -85,14 +85,15 @@ func (e *AuditEvent) attrs() []slog.Attr {
 	return attrs
 }
 
-const maxAuditValue = 1024 // bytes of what a client may have made up
+const maxValue = 1024 // bytes of what a client may have made up
 
-// clip bounds a value, so that nobody fills the disk with long paths.
+// clip bounds a value, so that nobody fills the disk or the memory with long
+// paths, and makes it text.
 func clip(value string) string {
-	if len(value) <= maxAuditValue {
-		return value
+	if len(value) > maxValue {
+		value = strings.ToValidUTF8(value[:maxValue], "") + "…"
 	}
-	return strings.ToValidUTF8(value[:maxAuditValue], "") + "…"
+	return strings.ToValidUTF8(value, "\uFFFD")
 }
 
 // Audit writes the audit log: whole lines, whatever the level of the log is. A

@@ -143,7 +143,9 @@ func (r *tracedRequest) End(client, path, code string, o *proxy.Observation) {
 	if o.Status != 0 {
 		r.span.SetAttributes(semconv.HTTPResponseStatusCode(o.Status))
 	}
-	r.span.SetAttributes(semconv.URLPath(path), attribute.String("sfproxy.client", client), attribute.String("sfproxy.family", family),
+	// Clipped, since one attribute that is no UTF-8 has the exporter drop all spans
+	// that it would send together, and thousands of them may wait.
+	r.span.SetAttributes(semconv.URLPath(clip(path)), attribute.String("sfproxy.client", client), attribute.String("sfproxy.family", family),
 		attribute.String("sfproxy.source", o.Source.String()))
 	switch {
 	case !o.Whole:
@@ -176,7 +178,7 @@ func (p tracedPart) End(status int, err error) {
 	case p.part == proxy.PartToken:
 		p.span.SetStatus(codes.Error, whyNoToken(err))
 	default:
-		p.span.SetStatus(codes.Error, err.Error())
+		p.span.SetStatus(codes.Error, clip(err.Error()))
 	}
 	p.span.End()
 }

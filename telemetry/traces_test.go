@@ -2,6 +2,7 @@ package telemetry_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -68,5 +69,25 @@ func TestTracesHaveFewNames(t *testing.T) {
 	})
 	if !strings.Contains(got, "HTTP other") || !strings.Contains(got, "_OTHER") || strings.Contains(got, "ODD-METHOD other") {
 		t.Errorf("traces = %q", got)
+	}
+}
+
+// A path is whatever a client sends. OTLP takes text in UTF-8 alone: one span with
+// something else in it would take all away that are sent with it.
+func TestTracesOfOddPaths(t *testing.T) {
+	got := tracesOf(t, func(traces *telemetry.Traces) {
+		for id, path := range map[string]string{"plain": "/services/data", "odd": "/caf\xe9", "long": "/" + strings.Repeat("é", 1<<15)} {
+			request := traces.Start(httptest.NewRequest("GET", "/", nil), id)
+			request.Begin(proxy.PartUpstream).End(0, errors.New("no answer: "+path))
+			request.End("billing", path, "", &proxy.Observation{Status: 502, Whole: true})
+		}
+	})
+	for _, want := range []string{"plain", "odd", "long", "/services/data", "no answer: /caf\ufffd"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no span has %q", want)
+		}
+	}
+	if len(got) > 8<<10 {
+		t.Errorf("the spans have %d bytes", len(got))
 	}
 }

@@ -239,17 +239,19 @@ func (p *parser) checkTLS(proxy *Proxy) {
 	}
 }
 
-// checkTraces warns of a receiver that is spoken to in the wrong language.
+// checkTraces warns of a receiver that is not asked, or spoken to in the wrong
+// language.
 func (p *parser) checkTraces(t *Traces) {
 	const endpoint, ofTraces, protocol = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL"
 	if strings.EqualFold(p.env["OTEL_SDK_DISABLED"], "true") || p.env["OTEL_TRACES_EXPORTER"] == "none" {
 		t.Endpoint = nil
+		return
+	}
+	if p.env[ofTraces] != "" {
+		p.warn("%s: is not read: traces go where %s says, which is set without /v1/traces", ofTraces, endpoint)
 	}
 	switch set := p.env[protocol]; {
 	case t.Endpoint == nil:
-		if p.env[ofTraces] != "" && p.env[endpoint] == "" {
-			p.warn("%s: is not read: set %s, without /v1/traces", ofTraces, endpoint)
-		}
 	case set != "" && set != "http/protobuf":
 		p.warn("%s: traces are sent by http/protobuf all the same: %s has to be a receiver of that, mostly on port 4318", protocol, endpoint)
 	case t.Endpoint.Port() == "4317":

@@ -296,6 +296,8 @@ func TestParseTraces(t *testing.T) {
 		{vars{endpoint: "http://127.0.0.1:4317"}, true, endpoint + ": port 4317"},
 		{vars{endpoint: "http://127.0.0.1:4318", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, true, "OTEL_EXPORTER_OTLP_PROTOCOL: "},
 		{vars{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:4318/v1/traces"}, false, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: is not read"},
+		{vars{endpoint: "http://127.0.0.1:4318", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.2:4318/v1/traces"}, true, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: is not read"},
+		{vars{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.2:4318/v1/traces", "OTEL_SDK_DISABLED": "true"}, false, ""},
 	} {
 		cfg := parse(t, test.set)
 		if on := cfg.Traces.Endpoint != nil; on != test.on {

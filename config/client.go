@@ -35,7 +35,7 @@ func (p *parser) checkClients(cfg *Config) {
 		p.checkCertName(clientVariable(i, "CERT_NAME"), c.CertName, &cfg.Proxy)
 		p.checkCredentials(i, c)
 		p.checkUnique(names, clientVariable(i, "NAME"), c.Name)
-		p.checkUnique(keys, clientVariable(i, "API_KEY"), hashOf(c.APIKey))
+		p.checkUnique(keys, p.sourceOf(clientVariable(i, "API_KEY")), hashOf(c.APIKey))
 		p.checkUnique(usernames, clientVariable(i, "USERNAME"), strings.ToLower(c.Username))
 		p.checkUnique(certNames, clientVariable(i, "CERT_NAME"), strings.ToLower(c.CertName))
 		p.checkSubject(clientVariable(i, "SUBJECT"), c.Subject)

@@ -23,6 +23,7 @@ func TestParseRefusesClients(t *testing.T) {
 	sum := sha256.Sum256([]byte("key-of-the-first-client"))
 	hash := "sha256:" + strings.ToUpper(hex.EncodeToString(sum[:]))
 	short := write(t, "short.key", "123456789012345\n")
+	same := write(t, "same.key", "key-of-the-first-client\n")
 	runRefusals(t, []refusal{
 		{"gap", clients(vars{"PROXY_CLIENT_3_NAME": "d", "PROXY_CLIENT_3_API_KEY": "key-of-the-fourth-client"}),
 			[]string{"PROXY_CLIENT_2_NAME: is missing", "PROXY_CLIENT_3"}},
@@ -49,6 +50,7 @@ func TestParseRefusesClients(t *testing.T) {
 		{"odd hash", clients(vars{"PROXY_CLIENT_0_API_KEY": "sha256:" + strings.Repeat("xy", 32)}), []string{"PROXY_CLIENT_0_API_KEY: begins with sha256:"}},
 		{"same key", clients(vars{"PROXY_CLIENT_1_API_KEY": "key-of-the-first-client"}), []string{"PROXY_CLIENT_1_API_KEY: has the same value as PROXY_CLIENT_0_API_KEY"}},
 		{"same key as a hash", clients(vars{"PROXY_CLIENT_1_API_KEY": hash}), []string{"PROXY_CLIENT_1_API_KEY: has the same value as PROXY_CLIENT_0_API_KEY"}},
+		{"same key in a file", clients(vars{"PROXY_CLIENT_1_API_KEY_FILE": same}), []string{"PROXY_CLIENT_1_API_KEY_FILE: has the same value as PROXY_CLIENT_0_API_KEY"}},
 		{"same username", clients(vars{"PROXY_CLIENT_0_USERNAME": "B@Example.com", "PROXY_CLIENT_0_PASSWORD": "q"}), []string{"PROXY_CLIENT_1_USERNAME: has the same value as PROXY_CLIENT_0_USERNAME"}},
 		{"boolean of a client", clients(vars{"PROXY_CLIENT_1_READ_ONLY": "si"}), []string{`PROXY_CLIENT_1_READ_ONLY: "si" is neither`}},
 	})

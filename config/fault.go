@@ -51,12 +51,21 @@ func (p *parser) faultLike(variable, example, format string, args ...any) {
 // faultOfSecret records a fault of a secret's text, which the file has that it
 // is in, if it is in one.
 func (p *parser) faultOfSecret(variable, format string, args ...any) {
-	if _, inFile := p.contents[variable]; !inFile {
+	source := p.sourceOf(variable)
+	if source == variable {
 		p.fault(variable, format, args...)
 		return
 	}
-	file := variable + "_FILE"
-	p.faultLike(file, p.known[variable].example, "%s %s", shownPath(p.env[file]), fmt.Sprintf(format, args...))
+	p.faultLike(source, p.known[variable].example, "%s %s", shownPath(p.env[source]), fmt.Sprintf(format, args...))
+}
+
+// sourceOf returns the variable that was set for a secret: the secret's own, or
+// that of its file.
+func (p *parser) sourceOf(variable string) string {
+	if _, inFile := p.contents[variable]; inFile {
+		return variable + "_FILE"
+	}
+	return variable
 }
 
 // isFaulty reports whether one of the variables has a fault.

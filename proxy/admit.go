@@ -29,43 +29,36 @@ func (p *Proxy) admit(next http.Handler) http.Handler {
 		case ex.body != nil && ex.body.broken.Load():
 			p.refuseBody(w, r, ex.body)
 		case denied != nil:
-			p.refuse(w, r, denied.status, denied.code, denied.reason)
+			p.refuse(w, r, denied)
 		default:
 			next.ServeHTTP(w, r)
 		}
 	})
 }
 
-// denial is why a client may not send a request.
-type denial struct {
-	status int
-	code   string
-	reason error
-}
-
 // judge applies first what holds for all clients and then the client's policy,
-// which may take over the body. A nil denial lets the request pass; effect says
+// which may take over the body. A nil fault lets the request pass; effect says
 // what it would do, "" where that was not looked into.
-func (p *Proxy) judge(ex *exchange, r *http.Request) (d *denial, effect string) {
+func (p *Proxy) judge(ex *exchange, r *http.Request) (denied *fault, effect string) {
 	_, _, ok := rawTarget(r)
 	switch {
 	case !ok || r.Method == http.MethodConnect:
-		return &denial{http.StatusBadRequest, "PROXY_BAD_TARGET", errTarget}, ""
+		return denial(http.StatusBadRequest, "PROXY_BAD_TARGET", errTarget), ""
 	case strings.EqualFold(r.Method, http.MethodTrace):
-		return &denial{http.StatusForbidden, "PROXY_METHOD_NOT_ALLOWED", errTrace}, ""
+		return denial(http.StatusForbidden, "PROXY_METHOD_NOT_ALLOWED", errTrace), ""
 	case ex.ambiguous:
-		return &denial{http.StatusForbidden, "PROXY_AMBIGUOUS_PATH", errAmbiguous}, ""
+		return denial(http.StatusForbidden, "PROXY_AMBIGUOUS_PATH", errAmbiguous), ""
 	case forbidden(ex.path):
-		return &denial{http.StatusForbidden, "PROXY_PATH_NEVER_ALLOWED", errForbidden(ex.path)}, ""
+		return denial(http.StatusForbidden, "PROXY_PATH_NEVER_ALLOWED", errForbidden(ex.path)), ""
 	case !p.allows(ex.path):
-		return &denial{http.StatusForbidden, "PROXY_PATH_NOT_ALLOWED", fmt.Errorf("%s %w", ex.path, errNotAPath)}, ""
+		return denial(http.StatusForbidden, "PROXY_PATH_NOT_ALLOWED", fmt.Errorf("%s %w", ex.path, errNotAPath)), ""
 	}
 	if ex.client.Policy == nil && !p.looksWithin {
 		return nil, ""
 	}
 	decision := p.policyOf(ex.client).Decide(p.policyRequest(ex, r))
 	if !decision.Allowed {
-		return &denial{http.StatusForbidden, policyCodes[decision.Rule], decision}, decision.Effect
+		return denial(http.StatusForbidden, policyCodes[decision.Rule], decision), decision.Effect
 	}
 	return nil, decision.Effect
 }

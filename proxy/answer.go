@@ -21,26 +21,30 @@ import (
 // errorHeader tells the proxy's own answers from Salesforce's.
 const errorHeader = "X-SFProxy-Error"
 
-// fault is an answer of the proxy's own.
+// fault is an answer of the proxy's own, and why it is given.
 type fault struct {
 	status     int
-	code       string // begins with PROXY_, unless it is Salesforce's on purpose
-	message    string
-	retryAfter time.Duration // 0 for none
+	code       string        // begins with PROXY_, unless it is Salesforce's on purpose
 	own        string        // code of ours where code is Salesforce's and the answer is about something else
+	message    string        // what the client is told
+	reason     error         // what the log is told
+	rule       string        // that refuses the request; "" if it has failed
+	limit      string        // that the request goes over; "" for none
+	retryAfter time.Duration // 0 for none
 }
 
 // ownCode returns what the proxy calls the fault, whatever it tells the app.
-func (f fault) ownCode() string { return cmp.Or(f.own, f.code) }
+func (f *fault) ownCode() string { return cmp.Or(f.own, f.code) }
 
 // fail answers a request that got no answer from Salesforce. It is
 // ReverseProxy's ErrorHandler; r is the outbound request.
 func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	ex := exchangeOf(r.Context())
-	ex.failure = err
+	ex.fault = faultOf(err)
+	ex.fault.reason = err
 	switch {
 	case ex.upload.isSlow(): // by which net/http's server takes the client for gone
-		p.refuse(w, ex.inbound, http.StatusRequestTimeout, "PROXY_TOO_SLOW", errTooSlow)
+		p.refuse(w, ex.inbound, denial(http.StatusRequestTimeout, "PROXY_TOO_SLOW", errTooSlow))
 	case ex.inbound.Context().Err() != nil:
 		// The client has left, or has only closed its half of the connection:
 		// without an answer it must not take silence for a 200.
@@ -48,24 +52,23 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case ex.body != nil && ex.body.broken.Load():
 		p.refuseBody(w, ex.inbound, ex.body)
 	default:
-		f := faultOf(err)
-		ex.seen.Failure = f.code
-		writeFault(w, ex.inbound, f)
+		ex.seen.Failure = ex.fault.code
+		writeFault(w, ex.inbound, ex.fault)
 	}
 }
 
 // sessionFaultFor is what Salesforce answers to an expired session, so that the
 // app's own way to log in again works.
-func sessionFaultFor(path string) fault {
+func sessionFaultFor(path string) *fault {
 	switch {
 	case within(path, "/services/Soap"):
-		return fault{status: http.StatusInternalServerError, code: "INVALID_SESSION_ID", message: "Invalid Session ID found in SessionHeader: Illegal Session"}
+		return &fault{status: http.StatusInternalServerError, code: "INVALID_SESSION_ID", message: "Invalid Session ID found in SessionHeader: Illegal Session"}
 	case within(path, "/services/async"):
-		return fault{status: http.StatusBadRequest, code: "InvalidSessionId", message: "Invalid session id"}
+		return &fault{status: http.StatusBadRequest, code: "InvalidSessionId", message: "Invalid session id"}
 	case isIdentity(path):
-		return fault{status: http.StatusForbidden, code: "Bad_OAuth_Token"}
+		return &fault{status: http.StatusForbidden, code: "Bad_OAuth_Token"}
 	}
-	return fault{status: http.StatusUnauthorized, code: "INVALID_SESSION_ID", message: "Session expired or invalid"}
+	return &fault{status: http.StatusUnauthorized, code: "INVALID_SESSION_ID", message: "Session expired or invalid"}
 }
 
 // errJWTForSOAP is that the org issues tokens that its SOAP APIs do not take.
@@ -78,9 +81,9 @@ func (e *tokenError) Unwrap() error { return e.error }
 
 // faultOf says what an error of the transport means to the client. A refused
 // grant is never a 401: some clients answer that by logging in for ever.
-func faultOf(err error) fault {
+func faultOf(err error) *fault {
 	if budget, ok := errors.AsType[*auth.BudgetError](err); ok {
-		return fault{status: http.StatusTooManyRequests, code: "PROXY_GRANT_BUDGET", message: budget.Error(), retryAfter: budget.RetryAfter}
+		return &fault{status: http.StatusTooManyRequests, code: "PROXY_GRANT_BUDGET", message: budget.Error(), retryAfter: budget.RetryAfter}
 	}
 	if grant, ok := errors.AsType[*auth.GrantError](err); ok {
 		message := grant.Error()
@@ -88,52 +91,52 @@ func faultOf(err error) fault {
 			message += " (" + grant.Hint + ")"
 		}
 		if grant.Permanent {
-			return fault{status: http.StatusBadGateway, code: "PROXY_GRANT_REFUSED", message: message}
+			return &fault{status: http.StatusBadGateway, code: "PROXY_GRANT_REFUSED", message: message}
 		}
-		return fault{status: http.StatusServiceUnavailable, code: "PROXY_GRANT_UNAVAILABLE", message: message, retryAfter: cmp.Or(grant.RetryAfter, 5*time.Second)}
+		return &fault{status: http.StatusServiceUnavailable, code: "PROXY_GRANT_UNAVAILABLE", message: message, retryAfter: cmp.Or(grant.RetryAfter, 5*time.Second)}
 	}
 	if errors.Is(err, auth.ErrClosed) {
-		return fault{status: http.StatusServiceUnavailable, code: "PROXY_STOPPING", message: "the proxy is stopping", retryAfter: time.Second}
+		return &fault{status: http.StatusServiceUnavailable, code: "PROXY_STOPPING", message: "the proxy is stopping", retryAfter: time.Second}
 	}
 	if _, ok := errors.AsType[*tokenError](err); ok {
-		return fault{status: http.StatusBadGateway, code: "PROXY_GRANT_REFUSED", message: err.Error()}
+		return &fault{status: http.StatusBadGateway, code: "PROXY_GRANT_REFUSED", message: err.Error()}
 	}
 	if errors.Is(err, errJWTForSOAP) {
-		return fault{status: http.StatusBadGateway, code: "PROXY_TOKEN_FORMAT", message: err.Error()}
+		return &fault{status: http.StatusBadGateway, code: "PROXY_TOKEN_FORMAT", message: err.Error()}
 	}
 	return instanceFault(err)
 }
 
 // instanceFault is faultOf for what went wrong between us and the instance.
-func instanceFault(err error) fault {
+func instanceFault(err error) *fault {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return fault{status: http.StatusBadGateway, code: "PROXY_INSTANCE_UNTRUSTED",
+		return &fault{status: http.StatusBadGateway, code: "PROXY_INSTANCE_UNTRUSTED",
 			message: fmt.Sprintf("the instance's certificate is not trusted: %v (where a company proxy inspects TLS, set SF_CA_FILE to its CA certificate)", err)}
 	}
 	if _, ok := errors.AsType[*auth.PrivateAddressError](err); ok {
-		return fault{status: http.StatusBadGateway, code: "PROXY_INSTANCE_PRIVATE",
+		return &fault{status: http.StatusBadGateway, code: "PROXY_INSTANCE_PRIVATE",
 			message: fmt.Sprintf("the instance is not asked: %v (%s)", err, auth.ExplainTransport(err).Hint())}
 	}
 	operation, _ := errors.AsType[*net.OpError](err)
 	switch {
 	case operation != nil && operation.Op == "dial":
-		return fault{status: http.StatusServiceUnavailable, code: "PROXY_INSTANCE_UNREACHABLE",
+		return &fault{status: http.StatusServiceUnavailable, code: "PROXY_INSTANCE_UNREACHABLE",
 			message: fmt.Sprintf("the instance cannot be reached: %v", err), retryAfter: 5 * time.Second}
 	case operation != nil && operation.Op == "proxyconnect":
-		return fault{status: http.StatusServiceUnavailable, code: "PROXY_INSTANCE_UNREACHABLE",
+		return &fault{status: http.StatusServiceUnavailable, code: "PROXY_INSTANCE_UNREACHABLE",
 			message: fmt.Sprintf("the instance cannot be reached: %v (%s)", err, auth.ExplainTransport(err).Hint()), retryAfter: 5 * time.Second}
 	}
 	var network net.Error
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout() {
-		return fault{status: http.StatusGatewayTimeout, code: "PROXY_INSTANCE_TIMEOUT",
+		return &fault{status: http.StatusGatewayTimeout, code: "PROXY_INSTANCE_TIMEOUT",
 			message: "Salesforce did not answer in time; whether it has done what was asked is not known"}
 	}
-	return fault{status: http.StatusBadGateway, code: "PROXY_INSTANCE_BROKE_OFF",
+	return &fault{status: http.StatusBadGateway, code: "PROXY_INSTANCE_BROKE_OFF",
 		message: fmt.Sprintf("the connection to the instance broke off: %v; whether Salesforce has done what was asked is not known", err)}
 }
 
 // writeFault writes f in the dialect of the API that the client speaks.
-func writeFault(w http.ResponseWriter, r *http.Request, f fault) {
+func writeFault(w http.ResponseWriter, r *http.Request, f *fault) {
 	ex := exchangeOf(r.Context())
 	status, contentType, body := f.status, "", []byte(nil)
 	switch {
@@ -165,7 +168,7 @@ func writeFault(w http.ResponseWriter, r *http.Request, f fault) {
 }
 
 // restError is the error of the REST APIs: JSON, or XML for who asks for it.
-func restError(f fault, h http.Header) (contentType string, body []byte) {
+func restError(f *fault, h http.Header) (contentType string, body []byte) {
 	one := restFault{Code: f.code, Message: f.message}
 	if accept := h.Get("Accept"); strings.Contains(accept, "xml") && !strings.Contains(accept, "json") {
 		return "application/xml;charset=UTF-8", marshalXML(struct {
@@ -177,7 +180,7 @@ func restError(f fault, h http.Header) (contentType string, body []byte) {
 }
 
 // bulkError is the error of Bulk API 1.0: XML, or JSON for who sends JSON.
-func bulkError(f fault, h http.Header) (contentType string, body []byte) {
+func bulkError(f *fault, h http.Header) (contentType string, body []byte) {
 	one := struct {
 		XMLName xml.Name `xml:"http://www.force.com/2009/06/asyncapi/dataload error" json:"-"`
 		Code    string   `xml:"exceptionCode" json:"exceptionCode"`

@@ -246,8 +246,8 @@ func (p *Proxy) keep(next http.Handler) http.Handler {
 // refuseBody answers a request whose body could not be read to its end.
 func (p *Proxy) refuseBody(w http.ResponseWriter, r *http.Request, b *body) {
 	if errors.Is(b.fault(), errAfterBody) {
-		p.refuse(w, r, http.StatusBadRequest, "PROXY_BAD_ENVELOPE", errAfterBody)
+		p.refuse(w, r, denial(http.StatusBadRequest, "PROXY_BAD_ENVELOPE", errAfterBody))
 		return
 	}
-	p.refuse(w, r, http.StatusBadRequest, "PROXY_BAD_BODY", errBrokenBody)
+	p.refuse(w, r, denial(http.StatusBadRequest, "PROXY_BAD_BODY", errBrokenBody))
 }

@@ -30,22 +30,21 @@ func ruleOf(code string) string {
 	return strings.ToLower(strings.TrimPrefix(rule, "POLICY_"))
 }
 
-// refuse answers a request that is not forwarded.
-func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, status int, code string, reason error) {
-	p.refuseWith(w, r, fault{status: status, code: code, message: reason.Error()}, reason)
+// denial is the fault of a request that is not forwarded.
+func denial(status int, code string, reason error) *fault {
+	return &fault{status: status, code: code, message: reason.Error(), reason: reason}
 }
 
-// refuseWith is refuse where the client is told something else than the reason.
-// All refusals come by here.
-func (p *Proxy) refuseWith(w http.ResponseWriter, r *http.Request, f fault, reason error) {
+// refuse answers a request that is not forwarded. All refusals come by here.
+func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, f *fault) {
 	ex := exchangeOf(r.Context())
 	if ex.upload.isSlow() { // whatever the stage that read the body makes of that
-		f, reason = fault{status: http.StatusRequestTimeout, code: "PROXY_TOO_SLOW", message: errTooSlow.Error()}, errTooSlow
-		ex.over = limitBodyRate
+		f = overLimit(limitBodyRate, http.StatusRequestTimeout, "PROXY_TOO_SLOW", errTooSlow)
 	}
-	ex.failure, ex.rule = reason, ruleOf(f.ownCode())
+	f.rule = ruleOf(f.ownCode())
+	ex.fault = f
 	if p.cfg.OnDenied != nil {
-		d := Denial{Request: r, RequestID: ex.id, Path: ex.path, Rule: ex.rule, Code: f.ownCode(), Reason: reason}
+		d := Denial{Request: r, RequestID: ex.id, Path: ex.path, Rule: f.rule, Code: f.ownCode(), Reason: f.reason}
 		if ex.client != nil {
 			d.Client, d.Subject = ex.client.Name, ex.client.Subject
 		}

@@ -24,16 +24,15 @@ var (
 // another request on the way to Salesforce.
 func (p *Proxy) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p.shareAnswer(w.Header(), r)
 		switch {
 		case !fitsRequestLine(r):
-			p.refuse(w, r, http.StatusBadRequest, "PROXY_BAD_TARGET", errRequestLine)
+			p.refuse(w, r, denial(http.StatusBadRequest, "PROXY_BAD_TARGET", errRequestLine))
 		case p.clients.Load().open && !p.cfg.AnyHost && r.Host != "" && !p.ownHost(r.Host):
-			p.refuse(w, r, http.StatusForbidden, "PROXY_WRONG_HOST", errHost)
+			p.refuse(w, r, denial(http.StatusForbidden, "PROXY_WRONG_HOST", errHost))
 		case p.opened(r):
-			p.refuse(w, r, http.StatusForbidden, "PROXY_CROSS_SITE", errBrowser)
+			p.refuse(w, r, denial(http.StatusForbidden, "PROXY_CROSS_SITE", errBrowser))
 		case p.crossSite(r):
-			p.refuse(w, r, http.StatusForbidden, "PROXY_CROSS_SITE", errCrossSite)
+			p.refuse(w, r, denial(http.StatusForbidden, "PROXY_CROSS_SITE", errCrossSite))
 		case isPreflight(r):
 			answerPreflight(w, r)
 		default:

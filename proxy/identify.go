@@ -110,18 +110,20 @@ func (p *Proxy) identify(next http.Handler) http.Handler {
 		ex.client, certified = byCertificate(known.list, p.clientOf(known.list, presented), r)
 		switch {
 		case !certified:
-			p.refuse(w, r, http.StatusUnauthorized, "PROXY_UNAUTHORIZED", errCertificate)
+			p.refuse(w, r, denial(http.StatusUnauthorized, "PROXY_UNAUTHORIZED", errCertificate))
 		case ex.client != nil:
 			next.ServeHTTP(w, r)
 		case p.cfg.Logins != nil && slices.ContainsFunc(presented, isSession):
-			p.refuseWith(w, r, sessionFaultFor(ex.path), errSession)
+			f := sessionFaultFor(ex.path)
+			f.reason = errSession
+			p.refuse(w, r, f)
 		default:
 			reason := errUnidentified
 			if verifiedLeaf(r) != nil {
 				reason = errUncertified
 			}
 			w.Header().Set("WWW-Authenticate", `Bearer realm="sfproxy"`)
-			p.refuse(w, r, http.StatusUnauthorized, "PROXY_UNAUTHORIZED", reason)
+			p.refuse(w, r, denial(http.StatusUnauthorized, "PROXY_UNAUTHORIZED", reason))
 		}
 	})
 }

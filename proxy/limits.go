@@ -43,18 +43,14 @@ const retrySoon = time.Second
 // that may run at a time. It comes before all that costs something.
 func (p *Proxy) bound(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		limit, over := headOver(r)
-		if over == nil && !p.running.enter(p.cfg.MaxRequests) {
-			limit, over = limitRequests, tooMany(p.cfg.MaxRequests, tooManyRequests)
-			p.warnTooMany(&p.running, slog.Int("limit", p.cfg.MaxRequests))
-		}
-		if over != nil {
-			p.shareAnswer(w.Header(), r) // so that a page may read why
-			p.refuseOver(w, r, limit, over)
+		if over := headOver(r); over != nil {
+			p.refuseOver(w, r, over)
 			return
 		}
-		defer p.running.leave()
-		next.ServeHTTP(w, r)
+		if p.enter(w, r, &p.running, p.cfg.MaxRequests, crowd{limit: limitRequests, message: tooManyRequests}) {
+			defer p.running.leave()
+			next.ServeHTTP(w, r)
+		}
 	})
 }
 
@@ -63,13 +59,10 @@ func (p *Proxy) bound(next http.Handler) http.Handler {
 func (p *Proxy) boundClient(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := exchangeOf(r.Context()).client
-		if !c.running.enter(c.MaxRequests) {
-			p.warnTooMany(c.running, slog.Int("limit", c.MaxRequests), slog.String("client", c.Name))
-			p.refuseOver(w, r, limitRequestsPerClient, tooMany(c.MaxRequests, tooManyOfClient))
-			return
+		if p.enter(w, r, c.running, c.MaxRequests, crowd{limitRequestsPerClient, tooManyOfClient, slog.String("client", c.Name)}) {
+			defer c.running.leave()
+			next.ServeHTTP(w, r)
 		}
-		defer c.running.leave()
-		next.ServeHTTP(w, r)
 	})
 }
 
@@ -77,10 +70,8 @@ func (p *Proxy) boundClient(next http.Handler) http.Handler {
 // not known before, unless as many such run as one client may have: whoever has no
 // credential is to leave room to those who have. It reports whether it did.
 func (p *Proxy) boundUnknown(w http.ResponseWriter, r *http.Request, read func()) bool {
-	limit := p.cfg.MaxRequestsPerClient
-	if !p.unknown.enter(limit) {
-		p.warnTooMany(&p.unknown, slog.Int("limit", limit), slog.String("of", "logins, and SOAP requests whose client is not known yet"))
-		p.refuseOver(w, r, limitRequestsPerClient, tooMany(limit, tooManyUnknown))
+	unknown := crowd{limitRequestsPerClient, tooManyUnknown, slog.String("of", "logins, and SOAP requests whose client is not known yet")}
+	if !p.enter(w, r, &p.unknown, p.cfg.MaxRequestsPerClient, unknown) {
 		return false
 	}
 	defer p.unknown.leave()
@@ -88,11 +79,34 @@ func (p *Proxy) boundUnknown(w http.ResponseWriter, r *http.Request, read func()
 	return true
 }
 
-// headOver returns which limit the head of a request goes over and the fault
-// that says so, nil if it does not.
-func headOver(r *http.Request) (limit string, over *fault) {
+// crowd is what a limit on requests that run at a time is about.
+type crowd struct {
+	limit   string // its name
+	message string // for the client, after the number
+	whose   slog.Attr
+}
+
+// enter counts a request among those that run, and reports whether it may: where
+// as many as limit do, it is refused, and the log is told once a minute.
+func (p *Proxy) enter(w http.ResponseWriter, r *http.Request, among *running, limit int, c crowd) bool {
+	if among.enter(limit) {
+		return true
+	}
+	if refused, due := among.notice.Due(); due {
+		p.logger.LogAttrs(context.Background(), slog.LevelWarn, "requests are refused: as many run as may at a time",
+			slog.Int("limit", limit), c.whose, slog.Int("refused", refused))
+	}
+	over := overLimit(c.limit, http.StatusTooManyRequests, "PROXY_TOO_MANY_REQUESTS", fmt.Errorf("%d %s", limit, c.message))
+	over.retryAfter = retrySoon
+	p.refuseOver(w, r, over)
+	return false
+}
+
+// headOver returns the fault of a request whose head goes over a limit, nil if it
+// does not.
+func headOver(r *http.Request) *fault {
 	if len(r.RequestURI) > maxURI {
-		return limitURI, &fault{status: http.StatusRequestURITooLong, code: "PROXY_URI_TOO_LONG", message: errURI.Error()}
+		return overLimit(limitURI, http.StatusRequestURITooLong, "PROXY_URI_TOO_LONG", errURI)
 	}
 	lines, size := 1, headerLine("Host", r.Host)
 	for name, values := range r.Header {
@@ -103,11 +117,11 @@ func headOver(r *http.Request) (limit string, over *fault) {
 	}
 	switch {
 	case lines > maxHeaders:
-		return limitHeaders, &fault{status: http.StatusRequestHeaderFieldsTooLarge, code: "PROXY_TOO_MANY_HEADERS", message: errHeaderCount.Error()}
+		return overLimit(limitHeaders, http.StatusRequestHeaderFieldsTooLarge, "PROXY_TOO_MANY_HEADERS", errHeaderCount)
 	case size > maxHeaderBytes:
-		return limitHeaders, &fault{status: http.StatusRequestHeaderFieldsTooLarge, code: "PROXY_HEADERS_TOO_LARGE", message: errHeaderBytes.Error()}
+		return overLimit(limitHeaders, http.StatusRequestHeaderFieldsTooLarge, "PROXY_HEADERS_TOO_LARGE", errHeaderBytes)
 	}
-	return "", nil
+	return nil
 }
 
 // headerLine returns the bytes of a header in HTTP/1.1.
@@ -119,26 +133,19 @@ const (
 	tooManyOfClient = "requests of this client run already, and no more may at a time: try again, or raise PROXY_MAX_REQUESTS_PER_CLIENT, or PROXY_CLIENT_<n>_MAX_REQUESTS for it alone"
 )
 
-// tooMany is the fault that limit of something run already.
-func tooMany(limit int, what string) *fault {
-	return &fault{status: http.StatusTooManyRequests, code: "PROXY_TOO_MANY_REQUESTS", retryAfter: retrySoon,
-		message: fmt.Sprintf("%d %s", limit, what)}
+// overLimit is the fault of a request that goes over the limit of that name.
+func overLimit(limit string, status int, code string, reason error) *fault {
+	f := denial(status, code, reason)
+	f.limit = limit
+	return f
 }
 
 // refuseOver answers a request that goes over a limit.
-func (p *Proxy) refuseOver(w http.ResponseWriter, r *http.Request, limit string, over *fault) {
-	exchangeOf(r.Context()).over = limit
+func (p *Proxy) refuseOver(w http.ResponseWriter, r *http.Request, over *fault) {
 	if p.cfg.OnLimited != nil {
-		p.cfg.OnLimited(limit)
+		p.cfg.OnLimited(over.limit)
 	}
-	p.refuseWith(w, r, *over, errors.New(over.message))
-}
-
-// warnTooMany says, once a minute, that requests find no room.
-func (p *Proxy) warnTooMany(r *running, attrs ...slog.Attr) {
-	if refused, due := r.notice.Due(); due {
-		p.logger.LogAttrs(context.Background(), slog.LevelWarn, "requests are refused: as many run as may at a time", append(attrs, slog.Int("refused", refused))...)
-	}
+	p.refuse(w, r, over)
 }
 
 // ConnectionRefusal returns what a client is answered, in HTTP/1.1, whose

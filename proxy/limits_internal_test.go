@@ -53,7 +53,7 @@ func TestLimitsAllocateNothing(t *testing.T) {
 	req := httptest.NewRequest("GET", "/services/data/v60.0/limits", nil)
 	req.Header.Set("Authorization", "Bearer key")
 	if n := testing.AllocsPerRun(100, func() {
-		if _, over := headOver(req); over != nil || !r.enter(1) {
+		if over := headOver(req); over != nil || !r.enter(1) {
 			t.Fatal("refused")
 		}
 		r.leave()

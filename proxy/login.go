@@ -27,7 +27,7 @@ func (p *Proxy) answerOAuth(next http.Handler) http.Handler {
 				p.cfg.Logins.ServeOAuth(w, r, p.public(r))
 			})
 		case ex.path == tokenPath && r.Method == http.MethodPost:
-			p.refuse(w, r, http.StatusForbidden, loginOff, errLoginOff)
+			p.refuse(w, r, denial(http.StatusForbidden, loginOff, errLoginOff))
 		default:
 			next.ServeHTTP(w, r)
 		}
@@ -42,7 +42,7 @@ var errLoginOff = errors.New("this proxy answers logins only for clients with a 
 
 // oauthError is the error of the token endpoint (RFC 6749 section 5.2). Its codes
 // are a fixed list, so that ours is in the header alone.
-func oauthError(f fault) (contentType string, body []byte) {
+func oauthError(f *fault) (contentType string, body []byte) {
 	body, _ = json.Marshal(struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`

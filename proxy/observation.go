@@ -94,7 +94,7 @@ func (p *Proxy) finish(ex *exchange, rec *recorder, whole bool) {
 	switch {
 	case !whole && ex.inbound.Context().Err() != nil:
 		o.Source = FromClient
-	case o.Upstream == 0 || ex.failure != nil:
+	case o.Upstream == 0 || ex.fault != nil:
 		o.Source = FromProxy
 	}
 	o.Counted = o.Counted && o.Source != FromProxy

@@ -28,6 +28,7 @@ func (p *Proxy) observe(next http.Handler) http.Handler {
 		ex.recorder = recorder{ResponseWriter: w, ex: ex}
 		recorder := &ex.recorder
 		w.Header()["Content-Type"] = nil // no guessing where Salesforce sent none
+		p.shareAnswer(w.Header(), r)
 		whole := false
 		if p.cfg.Observer != nil {
 			p.cfg.Observer.Arrived()
@@ -71,14 +72,8 @@ func (p *Proxy) logExchange(ex *exchange, rec *recorder, whole bool) {
 		message = "client left"
 	case !whole:
 		level, message = slog.LevelWarn, "answer broke off"
-	case ex.over != "":
-		message = "request refused" // in storms; a line at warn tells of them
-	case ex.rationed, ex.rule != "" && rec.status != http.StatusBadRequest:
-		level, message = slog.LevelWarn, "request refused"
-	case ex.failure != nil && rec.status >= 500:
-		level, message = slog.LevelWarn, "request failed"
-	case ex.failure != nil && rec.status != http.StatusBadRequest: // that is the client's own fault
-		level, message = slog.LevelWarn, "request refused"
+	case ex.fault != nil:
+		level, message = ex.fault.line(rec.status)
 	}
 	if !p.logger.Enabled(ctx, level) {
 		return
@@ -103,16 +98,30 @@ func (p *Proxy) logExchange(ex *exchange, rec *recorder, whole bool) {
 	if ex.replayed {
 		attrs = append(attrs, slog.Bool("replayed", true))
 	}
-	if ex.over != "" {
-		attrs = append(attrs, slog.String("limit", ex.over))
-	}
-	if ex.rule != "" {
-		attrs = append(attrs, slog.String("rule", ex.rule))
-	}
-	if ex.failure != nil {
-		attrs = append(attrs, slog.String("reason", ex.failure.Error()))
+	if f := ex.fault; f != nil {
+		if f.limit != "" {
+			attrs = append(attrs, slog.String("limit", f.limit))
+		}
+		if f.rule != "" {
+			attrs = append(attrs, slog.String("rule", f.rule))
+		}
+		attrs = append(attrs, slog.String("reason", f.reason.Error()))
 	}
 	p.logger.LogAttrs(ctx, level, message, attrs...)
+}
+
+// line returns what the log calls the request that is answered with the fault
+// and a status.
+func (f *fault) line(status int) (level slog.Level, message string) {
+	switch {
+	case f.limit != "":
+		return slog.LevelDebug, "request refused" // in storms; a line at warn tells of them
+	case f.rule == "" && status >= 500:
+		return slog.LevelWarn, "request failed"
+	case f.own == "" && status == http.StatusBadRequest:
+		return slog.LevelDebug, "request" // the client's own fault
+	}
+	return slog.LevelWarn, "request refused"
 }
 
 // requestID takes the client's id if it is a plain one, else makes one.

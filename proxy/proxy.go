@@ -210,12 +210,9 @@ type exchange struct {
 	streams  bool        // the answer is of unknown length, so that each piece of it is passed on at once
 	answered atomic.Bool // it has been read to its end, and has no trailers
 	replayed bool
-	failure  error  // why the proxy itself answered
-	rationed bool   // refused for the sake of other clients
-	rule     string // that refused the request; "" if none did
+	fault    *fault // what the proxy itself answered; nil if it did not
 	seen     Observation
 	received countedBody // the request's body, if there is one
-	over     string      // the limit that it went over; "" for none
 }
 
 type exchangeKey struct{}

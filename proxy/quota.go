@@ -71,12 +71,11 @@ func errReserved(last quota.Reading, reserve quota.Reserve) error {
 // refuseRequest answers as an org does that has no more requests to give. code
 // is ours.
 func (p *Proxy) refuseRequest(w http.ResponseWriter, r *http.Request, code string, reason error, retryAfter time.Duration) {
-	exchangeOf(r.Context()).rationed = true
-	f := fault{status: http.StatusForbidden, code: "REQUEST_LIMIT_EXCEEDED", own: code, message: reason.Error(), retryAfter: retryAfter}
+	f := &fault{status: http.StatusForbidden, code: "REQUEST_LIMIT_EXCEEDED", own: code, message: reason.Error(), reason: reason, retryAfter: retryAfter}
 	if within(exchangeOf(r.Context()).path, "/services/async") {
 		f.status, f.code = http.StatusBadRequest, "ExceededQuota" // Bulk API 1.0's clients know a closed list of codes
 	}
-	p.refuseWith(w, r, f, reason)
+	p.refuse(w, r, f)
 }
 
 // noteUsage takes over what an answer tells of the org's API requests. SOAP tells

@@ -14,7 +14,7 @@ import (
 )
 
 // soapFault is a SOAP fault as Salesforce has them, for every SOAP API.
-func soapFault(f fault) []byte {
+func soapFault(f *fault) []byte {
 	var message bytes.Buffer
 	xml.EscapeText(&message, []byte(f.message))
 	return fmt.Appendf(nil, xml.Header+
@@ -41,7 +41,7 @@ func (p *Proxy) readEnvelope(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		case r.Method != http.MethodPost:
-			p.refuse(w, r, http.StatusForbidden, "PROXY_METHOD_NOT_ALLOWED", errSOAPMethod)
+			p.refuse(w, r, denial(http.StatusForbidden, "PROXY_METHOD_NOT_ALLOWED", errSOAPMethod))
 			return
 		}
 		var err error
@@ -49,7 +49,7 @@ func (p *Proxy) readEnvelope(next http.Handler) http.Handler {
 			return
 		}
 		if err != nil {
-			p.refuse(w, r, http.StatusBadRequest, "PROXY_BAD_ENVELOPE", err)
+			p.refuse(w, r, denial(http.StatusBadRequest, "PROXY_BAD_ENVELOPE", err))
 			return
 		}
 		defer ex.body.release()
@@ -59,7 +59,7 @@ func (p *Proxy) readEnvelope(next http.Handler) http.Handler {
 		case ex.envelope.operation.Local == "login" || ex.envelope.operation.Local == "logout":
 			p.answerLogin(w, r, ex)
 		case ex.envelope.operation.Local == "invalidateSessions":
-			p.refuse(w, r, http.StatusForbidden, "PROXY_LOGIN_IS_SHARED", errShared)
+			p.refuse(w, r, denial(http.StatusForbidden, "PROXY_LOGIN_IS_SHARED", errShared))
 		default:
 			next.ServeHTTP(w, r)
 		}
@@ -132,12 +132,12 @@ func (w *wholeReader) Read(p []byte) (int, error) {
 func (p *Proxy) answerLogin(w http.ResponseWriter, r *http.Request, ex *exchange) {
 	switch {
 	case !ex.bodyWhole:
-		p.refuse(w, r, http.StatusBadRequest, "PROXY_BAD_ENVELOPE", errEnvelopeHead)
+		p.refuse(w, r, denial(http.StatusBadRequest, "PROXY_BAD_ENVELOPE", errEnvelopeHead))
 	case p.cfg.Logins != nil:
 		w.Header().Set(requestIDHeader, ex.id)
 		p.cfg.Logins.ServeSOAP(w, r, p.public(r), ex.body.beginning())
 	case ex.envelope.operation.Local == "login":
-		p.refuse(w, r, http.StatusForbidden, loginOff, errLoginOff)
+		p.refuse(w, r, denial(http.StatusForbidden, loginOff, errLoginOff))
 	default:
 		writeLogout(w, ex, ex.envelope.operation.Space)
 	}

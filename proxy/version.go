@@ -39,8 +39,8 @@ func (p *Proxy) raise(next http.Handler) http.Handler {
 			ex.raisedFrom = rawPath[from:to]
 			ex.raisedPath = rawPath[:from] + p.cfg.MinAPIVersion + rawPath[to:]
 			if raised, err := canonicalPath(ex.raisedPath); err != nil || !p.allows(raised) {
-				p.refuse(w, r, http.StatusForbidden, "PROXY_PATH_NOT_ALLOWED",
-					fmt.Errorf("%s, to which SF_MIN_API_VERSION raises the path, is not among the paths that are forwarded: to allow it, add a prefix of it to PROXY_ALLOW_PATHS", raised))
+				p.refuse(w, r, denial(http.StatusForbidden, "PROXY_PATH_NOT_ALLOWED",
+					fmt.Errorf("%s, to which SF_MIN_API_VERSION raises the path, is not among the paths that are forwarded: to allow it, add a prefix of it to PROXY_ALLOW_PATHS", raised)))
 				return
 			}
 			p.sayRaised(ex, apiOf(rawPath))

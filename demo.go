@@ -48,7 +48,7 @@ PROXY_* and LOG_* variables apply; SF_* and PROXY_CLIENT_* variables do not.`,
 }
 
 func demo(ctx context.Context, environ []string, stdout, stderr io.Writer) error {
-	pair, err := key.Generate(key.Template{CommonName: "sfproxy demo", Bits: 2048, Life: days(1)})
+	pair, err := key.Generate(key.Template{CommonName: "sfproxy demo", Bits: 2048, Life: 24 * time.Hour})
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sfproxy/sfproxy/devorg"
 	"github.com/sfproxy/sfproxy/key"
+	"github.com/sfproxy/sfproxy/keygen"
 	"github.com/sfproxy/sfproxy/telemetry"
 )
 
@@ -64,7 +65,7 @@ func (o *devorgOptions) run(cmd *cobra.Command) error {
 		return usageError{err}
 	}
 	o.dir = dir
-	if _, err := makeDirectory("dir", o.dir); err != nil {
+	if _, err := keygen.MakeDirectory("dir", o.dir); err != nil {
 		return err
 	}
 	keyFile, err := o.register()
@@ -122,7 +123,7 @@ func (o *devorgOptions) authority(certificateFile string) error {
 		if err != nil {
 			return err
 		}
-		if err := replaceFiles([]outputFile{{certificateFile, certificate, 0o644}, {keyFile, private, 0o600}}); err != nil {
+		if err := replacePair(certificateFile, certificate, keyFile, private); err != nil {
 			return err
 		}
 	}
@@ -168,13 +169,22 @@ func (o *devorgOptions) register() (keyFile string, err error) {
 
 // makeKeyFiles writes a new key pair.
 func makeKeyFiles(keyFile, certificateFile string) error {
-	pair, err := key.Generate(key.Template{CommonName: "sfproxy devorg", Bits: 2048, Life: days(appDays)})
+	pair, err := key.Generate(key.Template{CommonName: "sfproxy devorg", Bits: 2048, Life: keygen.AppDays * 24 * time.Hour})
 	if err != nil {
 		return err
 	}
-	files, err := keyPairFiles(pair, keyFile, certificateFile)
+	private, err := pair.EncodePrivate(nil)
 	if err != nil {
 		return err
 	}
-	return replaceFiles(files)
+	return replacePair(certificateFile, pair.EncodeCertificates(), keyFile, private)
+}
+
+// replacePair writes a certificate and its key; the key last, since its presence
+// says that both are there.
+func replacePair(certificateFile string, certificate []byte, keyFile string, private []byte) error {
+	return keygen.Replace([]keygen.File{
+		{Path: certificateFile, Content: certificate, Mode: 0o644},
+		{Path: keyFile, Content: private, Mode: 0o600},
+	})
 }

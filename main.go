@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra" // commands, flags, help and shell completion
 
 	"github.com/sfproxy/sfproxy/config"
+	"github.com/sfproxy/sfproxy/keygen"
 )
 
 func main() {
@@ -47,10 +48,16 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return exitDone
 	}
 	fmt.Fprintf(stderr, "sfproxy: %v\n", err)
-	if _, ok := errors.AsType[usageError](err); ok {
+	if isUsage(err) {
 		return exitUsage
 	}
 	return exitFailed
+}
+
+func isUsage(err error) bool {
+	_, ours := errors.AsType[usageError](err)
+	_, fromKeygen := errors.AsType[keygen.UsageError](err)
+	return ours || fromKeygen
 }
 
 // newRootCommand returns the command tree. environ is what configuration comes from.

@@ -1,4 +1,4 @@
-package main
+package keygen
 
 import (
 	"crypto/x509"
@@ -20,52 +20,52 @@ import (
 var localNames = []string{"localhost", "127.0.0.1", "::1"}
 
 // Files that keygen --tls makes.
-func (o *keygenOptions) authorityFile() string         { return filepath.Join(o.dir, "ca.crt") }
-func (o *keygenOptions) authorityKeyFile() string      { return filepath.Join(o.dir, "ca.key") }
-func (o *keygenOptions) serverCertificateFile() string { return filepath.Join(o.dir, "tls.crt") }
-func (o *keygenOptions) serverKeyFile() string         { return filepath.Join(o.dir, "tls.key") }
+func (m *maker) authorityFile() string         { return filepath.Join(m.Dir, "ca.crt") }
+func (m *maker) authorityKeyFile() string      { return filepath.Join(m.Dir, "ca.key") }
+func (m *maker) serverCertificateFile() string { return filepath.Join(m.Dir, "tls.crt") }
+func (m *maker) serverKeyFile() string         { return filepath.Join(m.Dir, "tls.key") }
 
 // makeServer makes a server certificate, and the authority that signs it if
 // there is none.
-func (o *keygenOptions) makeServer(names []string, stdout, stderr io.Writer) error {
+func (m *maker) makeServer(names []string, stdout, stderr io.Writer) error {
 	names, err := checkNames(names)
 	if err == nil && len(names) == 0 {
-		names, err = o.namesUnlessGiven()
+		names, err = m.namesUnlessGiven()
 	}
 	if err != nil {
-		return usageError{err}
+		return UsageError{err}
 	}
-	authority, isNew, err := o.authority()
+	authority, isNew, err := m.authority()
 	if err != nil {
 		return err
 	}
-	server, err := authority.Issue(key.Template{Bits: o.bits, Life: days(o.days)}, names)
+	server, err := authority.Issue(key.Template{Bits: m.Bits, Life: days(m.Days)}, names)
 	if err != nil {
-		return fmt.Errorf("%s: %w", o.authorityFile(), err)
+		return fmt.Errorf("%s: %w", m.authorityFile(), err)
 	}
-	files, err := keyPairFiles(server, o.serverKeyFile(), o.serverCertificateFile())
+	files, err := keyPairFiles(server, m.serverKeyFile(), m.serverCertificateFile())
 	if err != nil {
 		return err
 	}
 	if isNew {
-		made, err := keyPairFiles(authority, o.authorityKeyFile(), o.authorityFile())
+		made, err := keyPairFiles(authority, m.authorityKeyFile(), m.authorityFile())
 		if err != nil {
 			return err
 		}
 		files = append(files, made...)
 	}
-	if err := o.write(files); err != nil {
+	if err := m.write(files); err != nil {
 		return err
 	}
 	warnOfNames(stderr, names)
-	return printServer(stdout, o, authority, server, isNew)
+	return printServer(stdout, m, authority, server, isNew)
 }
 
 // namesUnlessGiven returns the names of the certificate that is replaced, or
 // else those of this machine for itself.
-func (o *keygenOptions) namesUnlessGiven() ([]string, error) {
-	content, err := os.ReadFile(o.serverCertificateFile())
-	if !o.force || errors.Is(err, fs.ErrNotExist) {
+func (m *maker) namesUnlessGiven() ([]string, error) {
+	content, err := os.ReadFile(m.serverCertificateFile())
+	if !m.Force || errors.Is(err, fs.ErrNotExist) {
 		return localNames, nil
 	}
 	if err != nil {
@@ -73,7 +73,7 @@ func (o *keygenOptions) namesUnlessGiven() ([]string, error) {
 	}
 	earlier, err := key.ParseCertificate(content)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w; say for which names the new certificate is to be", o.serverCertificateFile(), err)
+		return nil, fmt.Errorf("%s: %w; say for which names the new certificate is to be", m.serverCertificateFile(), err)
 	}
 	if names := namesOf(earlier); len(names) > 0 {
 		return names, nil
@@ -92,29 +92,29 @@ func warnOfNames(stderr io.Writer, names []string) {
 
 // keyPairFiles returns a key and its certificates as files; the key last, since
 // its presence says that both are there.
-func keyPairFiles(k *key.Key, keyFile, certificateFile string) ([]outputFile, error) {
+func keyPairFiles(k *key.Key, keyFile, certificateFile string) ([]File, error) {
 	private, err := k.EncodePrivate(nil)
-	return []outputFile{{certificateFile, k.EncodeCertificates(), 0o644}, {keyFile, private, 0o600}}, err
+	return []File{{certificateFile, k.EncodeCertificates(), 0o644}, {keyFile, private, 0o600}}, err
 }
 
 // authority returns the authority that is in the directory, or a new one.
-func (o *keygenOptions) authority() (authority *key.Key, isNew bool, err error) {
-	certificate, certificateErr := os.ReadFile(o.authorityFile())
-	private, keyErr := os.ReadFile(o.authorityKeyFile())
+func (m *maker) authority() (authority *key.Key, isNew bool, err error) {
+	certificate, certificateErr := os.ReadFile(m.authorityFile())
+	private, keyErr := os.ReadFile(m.authorityKeyFile())
 	noCertificate, noKey := errors.Is(certificateErr, fs.ErrNotExist), errors.Is(keyErr, fs.ErrNotExist)
 	switch {
 	case noCertificate && noKey:
 		authority, err = key.NewAuthority()
 		return authority, true, err
 	case noKey:
-		return nil, false, usageError{fmt.Errorf("%s is there, and its key %s is not: bring it back, or move ca.crt away for a new authority", o.authorityFile(), o.authorityKeyFile())}
+		return nil, false, UsageError{fmt.Errorf("%s is there, and its key %s is not: bring it back, or move ca.crt away for a new authority", m.authorityFile(), m.authorityKeyFile())}
 	case noCertificate:
-		return nil, false, usageError{fmt.Errorf("%s is there, and its certificate %s is not: bring it back, or move ca.key away for a new authority", o.authorityKeyFile(), o.authorityFile())}
+		return nil, false, UsageError{fmt.Errorf("%s is there, and its certificate %s is not: bring it back, or move ca.key away for a new authority", m.authorityKeyFile(), m.authorityFile())}
 	case certificateErr != nil || keyErr != nil:
 		return nil, false, errors.Join(certificateErr, keyErr)
 	}
 	if authority, err = key.Parse(append(append(private, '\n'), certificate...), key.Options{}); err != nil {
-		return nil, false, usageError{fmt.Errorf("%s and %s: %w", o.authorityKeyFile(), o.authorityFile(), err)}
+		return nil, false, UsageError{fmt.Errorf("%s and %s: %w", m.authorityKeyFile(), m.authorityFile(), err)}
 	}
 	return authority, false, nil
 }

@@ -1,4 +1,4 @@
-package main
+package keygen
 
 import (
 	"errors"
@@ -10,30 +10,30 @@ import (
 	"syscall"
 )
 
-// outputFile is a file that a command makes.
-type outputFile struct {
-	path    string
-	content []byte
-	mode    fs.FileMode
+// File is a file to be written.
+type File struct {
+	Path    string
+	Content []byte
+	Mode    fs.FileMode // permissions
 }
 
 // createFiles writes files none of which is there yet. If one cannot be
 // written, none is left.
-func createFiles(files []outputFile) error {
+func createFiles(files []File) error {
 	var reserved []string
 	err := refuseExisting(files)
 	for i := 0; err == nil && i < len(files); i++ {
 		var f *os.File
 		// Whoever makes the file at the same time is seen here.
-		if f, err = os.OpenFile(files[i].path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, files[i].mode); err == nil {
-			reserved = append(reserved, files[i].path)
+		if f, err = os.OpenFile(files[i].Path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, files[i].Mode); err == nil {
+			reserved = append(reserved, files[i].Path)
 			err = f.Close()
 		} else {
-			err = writeError(files[i].path, err)
+			err = writeError(files[i].Path, err)
 		}
 	}
 	if err == nil {
-		err = replaceFiles(files)
+		err = Replace(files)
 	}
 	if err != nil {
 		for _, path := range reserved {
@@ -43,14 +43,15 @@ func createFiles(files []outputFile) error {
 	return err
 }
 
-// makeDirectory makes a directory that only its owner may enter, unless it is
-// there. The flag is what names it.
-func makeDirectory(flag, dir string) (made bool, err error) {
+// MakeDirectory makes a directory that only its owner may enter, unless it is
+// there. The flag is what names it, without its dashes. The error is a
+// [UsageError] where there can be none.
+func MakeDirectory(flag, dir string) (made bool, err error) {
 	if _, err := os.Stat(dir); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return false, checkDirectory(flag, dir)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return false, usageError{fmt.Errorf("--%s: %s cannot be made: %w", flag, dir, err)}
+		return false, UsageError{fmt.Errorf("--%s: %s cannot be made: %w", flag, dir, err)}
 	}
 	return true, nil
 }
@@ -59,11 +60,11 @@ func makeDirectory(flag, dir string) (made bool, err error) {
 func checkDirectory(flag, dir string) error {
 	switch info, err := os.Stat(dir); {
 	case errors.Is(err, fs.ErrNotExist):
-		return usageError{fmt.Errorf("--%s: there is no directory %s", flag, dir)}
+		return UsageError{fmt.Errorf("--%s: there is no directory %s", flag, dir)}
 	case err != nil:
-		return usageError{fmt.Errorf("--%s: %w", flag, err)}
+		return UsageError{fmt.Errorf("--%s: %w", flag, err)}
 	case !info.IsDir():
-		return usageError{fmt.Errorf("--%s: %s is no directory", flag, dir)}
+		return UsageError{fmt.Errorf("--%s: %s is no directory", flag, dir)}
 	}
 	return nil
 }
@@ -77,12 +78,12 @@ func writeError(path string, err error) error {
 }
 
 // refuseExisting returns an error that names the files that are there already.
-func refuseExisting(files []outputFile) error {
+func refuseExisting(files []File) error {
 	var existing error
 	for _, f := range files {
-		switch _, err := os.Lstat(f.path); {
+		switch _, err := os.Lstat(f.Path); {
 		case err == nil:
-			existing = errors.Join(existing, usageError{fmt.Errorf("%s exists already: --force replaces it", f.path)})
+			existing = errors.Join(existing, UsageError{fmt.Errorf("%s exists already: --force replaces it", f.Path)})
 		case !errors.Is(err, fs.ErrNotExist):
 			return err
 		}
@@ -90,17 +91,18 @@ func refuseExisting(files []outputFile) error {
 	return existing
 }
 
-// replaceFiles writes files over those that are there, or over what links there
-// lead to. Who could read one before, a service by its user or group, can read
-// the new one.
-func replaceFiles(files []outputFile) error {
+// Replace writes files over those that are there, or over what links there lead
+// to. Who could read one before, a service by its user or group, can read the
+// new one. Whoever reads one meanwhile sees the old or the new, and if one cannot
+// be written, all are as before.
+func Replace(files []File) error {
 	files = slices.Clone(files)
 	for i, f := range files {
-		if target, err := filepath.EvalSymlinks(f.path); err == nil {
-			files[i].path = target
+		if target, err := filepath.EvalSymlinks(f.Path); err == nil {
+			files[i].Path = target
 		}
-		if earlier, err := os.Stat(f.path); err == nil {
-			files[i].mode |= earlier.Mode().Perm() & 0o040
+		if earlier, err := os.Stat(f.Path); err == nil {
+			files[i].Mode |= earlier.Mode().Perm() & 0o040
 		}
 	}
 	return swapFiles(files)
@@ -108,7 +110,7 @@ func replaceFiles(files []outputFile) error {
 
 // swapFiles puts files in the place of those that are there. Whoever reads one
 // sees the old or the new, and if one cannot be written, all are as before.
-func swapFiles(files []outputFile) (err error) {
+func swapFiles(files []File) (err error) {
 	var done []func() error
 	defer func() {
 		for i := len(done) - 1; i >= 0 && err != nil; i-- {
@@ -127,7 +129,7 @@ func swapFiles(files []outputFile) (err error) {
 		if err != nil {
 			return err
 		}
-		if err := os.Rename(temporary[i], f.path); err != nil {
+		if err := os.Rename(temporary[i], f.Path); err != nil {
 			return err
 		}
 		done = append(done, restore)
@@ -137,36 +139,36 @@ func swapFiles(files []outputFile) (err error) {
 
 // writeTemporary writes the file under another name beside its own, with its
 // owner if there is one.
-func (f outputFile) writeTemporary() (name string, err error) {
-	file, err := os.CreateTemp(filepath.Dir(f.path), ".sfproxy-*")
+func (f File) writeTemporary() (name string, err error) {
+	file, err := os.CreateTemp(filepath.Dir(f.Path), ".sfproxy-*")
 	if err != nil {
-		return "", writeError(f.path, err)
+		return "", writeError(f.Path, err)
 	}
-	mode := f.mode
-	if earlier, err := os.Stat(f.path); err == nil && keepOwner(file, earlier) != nil && mode&0o004 == 0 {
+	mode := f.Mode
+	if earlier, err := os.Stat(f.Path); err == nil && keepOwner(file, earlier) != nil && mode&0o004 == 0 {
 		mode &^= 0o040 // the group is another now, and the file is not for everybody
 	}
-	_, err = file.Write(f.content)
+	_, err = file.Write(f.Content)
 	if err = errors.Join(err, file.Chmod(mode), file.Close()); err != nil {
 		os.Remove(file.Name())
-		return "", writeError(f.path, err)
+		return "", writeError(f.Path, err)
 	}
 	return file.Name(), nil
 }
 
 // remember returns what puts the present state of the file back.
-func (f outputFile) remember() (restore func() error, err error) {
-	info, err := os.Stat(f.path)
+func (f File) remember() (restore func() error, err error) {
+	info, err := os.Stat(f.Path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return func() error { return os.Remove(f.path) }, nil
+		return func() error { return os.Remove(f.Path) }, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	content, err := os.ReadFile(f.path)
+	content, err := os.ReadFile(f.Path)
 	if err != nil {
 		return nil, err
 	}
-	earlier := outputFile{f.path, content, info.Mode().Perm()}
-	return func() error { return swapFiles([]outputFile{earlier}) }, nil
+	earlier := File{f.Path, content, info.Mode().Perm()}
+	return func() error { return swapFiles([]File{earlier}) }, nil
 }

@@ -1,4 +1,4 @@
-package main
+package keygen
 
 import (
 	"fmt"
@@ -77,25 +77,25 @@ certificate into it, cat server.crt >> server.key)
 `))
 
 // printApp says what was made for the app and what to do with it.
-func printApp(w io.Writer, o *keygenOptions, k *key.Key) error {
+func printApp(w io.Writer, m *maker, k *key.Key) error {
 	var keystores []string
-	for _, path := range []string{o.pkcs12, o.jks} {
+	for _, path := range []string{m.PKCS12, m.JKS} {
 		if path != "" {
 			keystores = append(keystores, "and "+path)
 		}
 	}
 	return appText.Execute(w, map[string]any{
-		"Dir":             o.dir,
-		"MadeDir":         o.madeDir,
-		"Removed":         o.removed,
-		"Request":         o.isRequest,
+		"Dir":             m.Dir,
+		"MadeDir":         m.madeDir,
+		"Removed":         m.removed,
+		"Request":         m.Request,
 		"Until":           lastDay(k),
-		"Days":            o.days,
+		"Days":            m.Days,
 		"Keystores":       keystores,
-		"JKS":             o.jks,
-		"KeyFile":         o.keyFile(),
-		"CertificateFile": o.certificateFile(),
-		"Passphrase":      o.passphraseFile,
+		"JKS":             m.JKS,
+		"KeyFile":         m.keyFile(),
+		"CertificateFile": m.certificateFile(),
+		"Passphrase":      m.PassphraseFile,
 	})
 }
 
@@ -145,20 +145,20 @@ Before {{.Until}}, and for other names: sfproxy keygen --tls --force {{.Argument
 `))
 
 // printServer says what was made for HTTPS and what to do with it.
-func printServer(w io.Writer, o *keygenOptions, authority, server *key.Key, isNew bool) error {
+func printServer(w io.Writer, m *maker, authority, server *key.Key, isNew bool) error {
 	names := namesOf(server.Certificate())
 	listen, publicURL := listenerFor(names)
 	return serverText.Execute(w, map[string]any{
-		"Dir":             o.dir,
-		"MadeDir":         o.madeDir,
+		"Dir":             m.Dir,
+		"MadeDir":         m.madeDir,
 		"Names":           strings.Join(names, ", "),
 		"Arguments":       strings.Join(names, " "),
 		"Until":           lastDay(server),
-		"Days":            o.days,
+		"Days":            m.Days,
 		"NewAuthority":    isNew,
 		"AuthorityUntil":  lastDay(authority),
-		"CertificateFile": o.serverCertificateFile(),
-		"KeyFile":         o.serverKeyFile(),
+		"CertificateFile": m.serverCertificateFile(),
+		"KeyFile":         m.serverKeyFile(),
 		"Listen":          listen,
 		"PublicURL":       publicURL,
 	})

@@ -30,6 +30,35 @@ func (m *message) free() {
 	}
 }
 
+var errOdd = errors.New("the request is none that is sent here")
+
+// newMessage returns req as it is sent, with body, which it closes. The error is
+// errOdd, with body still open, if net/http has to send it.
+func newMessage(req *http.Request, body io.ReadCloser) (*message, error) {
+	m := messages.Get().(*message)
+	err := errOdd
+	if m.appendHead(req) {
+		err = m.appendBody(req, body)
+	}
+	if err != nil {
+		m.free()
+		return nil, err
+	}
+	return m, nil
+}
+
+// repeated returns req as it is sent again, see mayRepeat.
+func repeated(req *http.Request) (*message, error) {
+	if !hasBody(req) {
+		return newMessage(req, nil)
+	}
+	body, err := req.GetBody()
+	if err != nil {
+		return nil, err
+	}
+	return newMessage(req, body)
+}
+
 // takes reports whether a request is an ordinary one, apart from its headers,
 // and the company proxy that it goes through, nil for none.
 func (t *Transport) takes(req *http.Request) (bool, *url.URL) {
@@ -138,16 +167,16 @@ func isSpecial(name string) bool {
 var specialHeaders = []string{"Host", "Expect", "Trailer", "Upgrade", "Connection", "Keep-Alive", "Content-Length", "Transfer-Encoding"}
 
 // appendBody appends the body, which must have the length that was announced.
-func (m *message) appendBody(req *http.Request) error {
+func (m *message) appendBody(req *http.Request, body io.ReadCloser) error {
 	if !hasBody(req) {
 		return nil
 	}
 	head := len(*m)
 	size := int(req.ContentLength)
 	b := append(*m, make([]byte, size+1)...) // one more, to see that it ends
-	n, err := io.ReadFull(req.Body, b[head:])
+	n, err := io.ReadFull(body, b[head:])
 	*m = b[:head+min(n, size)]
-	closeErr := req.Body.Close()
+	closeErr := body.Close()
 	switch {
 	case err == nil:
 		return fmt.Errorf("the request body is longer than the %d bytes announced", size)

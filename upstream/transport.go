@@ -55,38 +55,43 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !takes {
 		return t.base.RoundTrip(req)
 	}
-	m := messages.Get().(*message)
-	defer m.free()
-	if !m.appendHead(req) {
+	m, err := newMessage(req, req.Body)
+	if err == errOdd {
 		return t.base.RoundTrip(req)
 	}
-	if err := m.appendBody(req); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	ctx := req.Context()
 	if ctx.Err() != nil {
+		m.free()
 		return nil, context.Cause(ctx)
 	}
 	if c := t.pool.take(originOf(req.URL, proxy)); c != nil {
-		resp, again, err := t.exchange(c, req, *m)
+		resp, again, err := t.exchange(c, req, m)
 		if err == nil || !again {
 			return resp, err
+		}
+		if m, err = repeated(req); err != nil {
+			return nil, err
 		}
 	}
 	c, err := t.dial(ctx, req.URL, proxy)
 	if err != nil {
+		m.free()
 		return nil, err
 	}
-	resp, _, err := t.exchange(c, req, *m)
+	resp, _, err := t.exchange(c, req, m)
 	return resp, err
 }
 
-// exchange sends a request and reads the head of its answer. again is whether
-// the request may be sent once more after the error.
-func (t *Transport) exchange(c *conn, req *http.Request, m message) (resp *http.Response, again bool, err error) {
+// exchange sends a request, frees m, and reads the head of the answer. again is
+// whether the request may be sent once more after the error.
+func (t *Transport) exchange(c *conn, req *http.Request, m *message) (resp *http.Response, again bool, err error) {
 	timeout := t.base.ResponseHeaderTimeout
 	x := watch(req.Context(), c, &t.pool)
-	sent, sendErr := c.send(m, timeout)
+	sent, sendErr := c.send(*m, timeout)
+	m.free() // it would wait as long as the request
 	if sent > 0 {
 		resp, err = c.answer(req, cmp.Or(t.base.MaxResponseHeaderBytes, http.DefaultMaxHeaderBytes), sendErr)
 	}

@@ -125,6 +125,7 @@ func (x *exchange) finish() {
 		x.conn.close()
 		return
 	}
+	x.conn.release()
 	x.pool.put(x.conn)
 }
 

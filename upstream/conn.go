@@ -15,10 +15,7 @@ import (
 	"time"
 )
 
-const (
-	bufferSize = 4 << 10 // bytes that are read at once, bodies aside
-	maxInterim = 8       // answers of 1xx before the one that counts
-)
+const maxInterim = 8 // answers of 1xx before the one that counts
 
 // conn is a connection to an origin. One goroutine has it at a time; abort may
 // be called by any.
@@ -27,9 +24,10 @@ type conn struct {
 	wire  *wire
 	top   net.Conn             // wire, or TLS over it
 	state *tls.ConnectionState // nil for plain HTTP
-	in    *bufio.Reader        // of what Read gets from top
+	in    *bufio.Reader        // of what Read gets from top; nil while nothing is read
 
 	idleSince time.Time
+	isQuiet   bool // nothing had come before the request was sent
 
 	left  int64 // bytes that may be read yet
 	heard bool  // something was read since the request was sent
@@ -41,6 +39,22 @@ type conn struct {
 // those of net and crypto/tls, a *timeoutError, or why ctx ended; what went
 // wrong on the way to the proxy is a [net.OpError] of "proxyconnect".
 func (t *Transport) dial(ctx context.Context, u, proxy *url.URL) (*conn, error) {
+	type dialled struct {
+		*conn
+		err error
+	}
+	// On a goroutine that ends with it: what dialling and a handshake grow a stack
+	// to, 32 KiB, would stay with a request that waits long for its answer.
+	done := make(chan dialled)
+	go func() {
+		c, err := t.dialHere(ctx, u, proxy)
+		done <- dialled{c, err}
+	}()
+	d := <-done // soon after ctx has ended, at the latest
+	return d.conn, d.err
+}
+
+func (t *Transport) dialHere(ctx context.Context, u, proxy *url.URL) (*conn, error) {
 	c, err := t.dialPlain(ctx, u, proxy)
 	if err == nil && u.Scheme == "https" {
 		err = c.startTLS(ctx, t.base.TLSClientConfig, u.Hostname(), t.base.TLSHandshakeTimeout)
@@ -71,7 +85,6 @@ func (t *Transport) dialPlain(ctx context.Context, u, proxy *url.URL) (*conn, er
 func newConn(network net.Conn, to origin) *conn {
 	c := &conn{to: to, wire: newWire(network)}
 	c.top = c.wire
-	c.in = bufio.NewReaderSize(c, bufferSize)
 	return c
 }
 
@@ -101,7 +114,7 @@ func (c *conn) startTLS(ctx context.Context, settings *tls.Config, host string, 
 	}
 	defer cancel()
 	over := tls.Client(c.wire, settings)
-	if err := handshake(limited, over); err != nil {
+	if err := over.HandshakeContext(limited); err != nil {
 		if limited.Err() != nil && ctx.Err() == nil {
 			return &timeoutError{"the TLS handshake was not done", timeout}
 		}
@@ -112,14 +125,6 @@ func (c *conn) startTLS(ctx context.Context, settings *tls.Config, host string, 
 	return nil
 }
 
-// handshake shakes hands on a goroutine that ends with it: what it grows its
-// stack to, 32 KiB, would stay with a request that waits long for its answer.
-func handshake(ctx context.Context, c *tls.Conn) error {
-	done := make(chan error)
-	go func() { done <- c.HandshakeContext(ctx) }()
-	return <-done // soon after ctx has ended, at the latest
-}
-
 // Read reads from the connection on behalf of in.
 func (c *conn) Read(p []byte) (int, error) {
 	if c.left <= 0 {
@@ -128,7 +133,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.top.Read(p[:min(int64(len(p)), c.left)])
 	c.left -= int64(n)
 	c.heard = c.heard || n > 0
-	c.ended = c.ended || err != nil
+	c.ended = c.ended || err != nil && err != errQuiet
 	return n, err
 }
 
@@ -153,6 +158,9 @@ func (c *conn) answer(req *http.Request, maxHead int64, sendErr error) (*http.Re
 	c.left = maxHead
 	if sendErr != nil {
 		c.wire.SetReadDeadline(time.Now().Add(lastWord))
+	}
+	if err := c.await(); err != nil {
+		return nil, err
 	}
 	for range maxInterim + 1 {
 		resp, err := http.ReadResponse(c.in, req)
@@ -181,7 +189,8 @@ func (c *conn) quiet() bool {
 	c.wire.asking, c.wire.came = true, false
 	_, err := c.top.Read(c.one[:]) // through TLS, which may have records of its own in store
 	c.wire.asking = false
-	return err == errQuiet && !c.wire.came
+	c.isQuiet = err == errQuiet && !c.wire.came
+	return c.isQuiet
 }
 
 // abort ends the connection at once.

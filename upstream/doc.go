@@ -8,6 +8,7 @@
 //	pool.go       connections that wait for their next request
 //	conn.go       one connection: dial, TLS, one exchange after the other
 //	tunnel.go     the way through a company proxy
+//	await.go      the first byte of an answer, until which nothing is held to read it with
 //	wire.go       the TCP connection under it, which can be asked whether anything came
 //	body.go       an answer's body, which gives the connection back at its end
 //

@@ -7,3 +7,5 @@ import "syscall"
 const canReadNow = false
 
 func readNow(uintptr, []byte) (int, error) { return 0, syscall.EAGAIN }
+
+func hasCome(uintptr) bool { return true }

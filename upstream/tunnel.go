@@ -46,6 +46,7 @@ func (c *conn) openTunnel(ctx context.Context, base *http.Transport, address str
 		req.Header.Set("Proxy-Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password)))
 	}
 	c.left = maxTunnelHead
+	c.acquire()
 	err := req.Write(c.wire)
 	var resp *http.Response
 	if err == nil {
@@ -63,6 +64,7 @@ func (c *conn) openTunnel(ctx context.Context, base *http.Transport, address str
 	case c.in.Buffered() > 0:
 		err = fmt.Errorf("%s said more than that there is a tunnel", proxy.Host)
 	default:
+		c.release()
 		return nil
 	}
 	return &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err}

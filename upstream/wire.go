@@ -18,11 +18,13 @@ type wire struct {
 	n      int
 	err    error
 	now    func(fd uintptr) bool // readNow, bound once
+	ready  func(fd uintptr) bool // hasCome, bound once
+	looked bool                  // hasCome has
 }
 
 func newWire(c net.Conn) *wire {
 	w := &wire{Conn: c}
-	w.now = w.readNow
+	w.now, w.ready = w.readNow, w.hasCome
 	if s, ok := c.(syscall.Conn); ok && canReadNow {
 		w.raw, _ = s.SyscallConn()
 	}
@@ -62,6 +64,26 @@ func (w *wire) readNow(fd uintptr) bool {
 			return true
 		}
 	}
+}
+
+// wait waits until there is something to read, if only the end. It needs neither
+// a buffer nor the calls through TLS meanwhile.
+func (w *wire) wait() error {
+	if w.raw == nil {
+		return nil
+	}
+	w.looked = false
+	return w.raw.Read(w.ready)
+}
+
+// hasCome reports whether there is something to read. It is called again when the
+// system says so.
+func (w *wire) hasCome(fd uintptr) bool {
+	if w.looked {
+		return true
+	}
+	w.looked = true
+	return hasCome(fd)
 }
 
 // errQuiet is that nothing has arrived. Being temporary, it does not end a TLS

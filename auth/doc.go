@@ -6,7 +6,8 @@
 //	  due      → the cached token, and one renewal in the background
 //	  expired  → wait for the flight that all callers of the subject share
 //
-//	flight: within the subject's budget of grants              budget.go
+//	flight: once for all who wait                              flight.go
+//	  within the subject's budget of grants                    budget.go
 //	  Org.Grant                                                grant.go
 //	    key  → the current one, a new one on trial, a spare    keyring.go
 //	         → assertion: RS256 over iss, sub, aud, exp, jti   assertion.go

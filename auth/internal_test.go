@@ -137,7 +137,7 @@ func TestFlightRemembersARefusalThatItsCallerMissed(t *testing.T) {
 	defer m.Close()
 	s := m.source("ada@example.com")
 	for range 2 {
-		if _, err := m.fly(s, 0); !IsPermanent(err) {
+		if _, err := m.fly(t.Context(), s, 0); !IsPermanent(err) {
 			t.Errorf("fly = %v, want a permanent refusal", err)
 		}
 	}
@@ -154,8 +154,8 @@ func TestFlightUsesTheTokenThatItsCallerMissed(t *testing.T) {
 	}, nil)
 	defer m.Close()
 	s := m.source("ada@example.com")
-	first, _ := m.fly(s, 0)
-	second, err := m.fly(s, 0)
+	first, _ := m.fly(t.Context(), s, 0)
+	second, err := m.fly(t.Context(), s, 0)
 	if err != nil || second != first || grants != 1 {
 		t.Errorf("second fly = %p, %v after %d grants, want %p after 1", second, err, grants, first)
 	}

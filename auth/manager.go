@@ -36,7 +36,8 @@ const (
 )
 
 // GrantFunc performs one grant, such as [Org.Grant]. The Manager never calls
-// it twice at a time for one subject.
+// it twice at a time for one subject. ctx has the values of the caller's that
+// began the [Flight], but ends with the flight.
 type GrantFunc func(ctx context.Context, subject string) (*Token, error)
 
 // Manager hands out the current token of each subject of one org and renews
@@ -53,7 +54,7 @@ type Manager struct {
 	// Not the last one: a store for each request would slow down all the others.
 	recent atomic.Pointer[source]
 
-	// ctx is the flights': a caller that leaves must not end what others wait for.
+	// ctx ends the flights: a caller that leaves must not end what others wait for.
 	ctx    context.Context
 	cancel context.CancelFunc
 
@@ -66,9 +67,10 @@ type Manager struct {
 type source struct {
 	subject string
 	current atomic.Pointer[Token]
-	pause   atomic.Int64 // Unix nanoseconds before which no renewal in the background starts
-	asked   atomic.Int64 // how often Renew asked for a token, even if the current one is fresh
-	begun   atomic.Int64 // asked when the last flight began
+	pause   atomic.Int64           // Unix nanoseconds before which no renewal in the background starts
+	asked   atomic.Int64           // how often Renew asked for a token, even if the current one is fresh
+	begun   atomic.Int64           // asked when the last flight began
+	flying  atomic.Pointer[Flight] // nil while none is under way
 	budget  budget
 
 	mu           sync.Mutex
@@ -122,7 +124,7 @@ func (m *Manager) check(ctx context.Context, s *source) (*Token, error) {
 		return token, nil
 	case due:
 		if p := s.pause.Load(); now >= p && s.pause.CompareAndSwap(p, now+int64(renewalPause)) {
-			m.start(s)
+			m.start(ctx, s, true)
 		}
 		return token, nil
 	}
@@ -133,29 +135,28 @@ func (m *Manager) check(ctx context.Context, s *source) (*Token, error) {
 	return f.token, f.err
 }
 
-// flight is what came of one.
-type flight struct {
-	token *Token
-	err   error
-	asked int64 // source.asked when it began
-}
-
-// start makes a flight for s, unless one is under way.
-func (m *Manager) start(s *source) <-chan singleflight.Result {
+// start makes a flight for s, unless one is under way. Its grants see the values
+// of ctx, but not its end: that would be the end of what others wait for.
+func (m *Manager) start(ctx context.Context, s *source, unattended bool) <-chan singleflight.Result {
 	return m.flights.DoChan(s.subject, func() (any, error) {
-		asked := s.asked.Load()
-		token, err := m.fly(s, asked)
-		return flight{token, err, asked}, nil
+		f := &Flight{unattended: unattended, asked: s.asked.Load()}
+		s.flying.Store(f)
+		defer s.flying.Store(nil)
+		f.token, f.err = m.fly(context.WithValue(context.WithoutCancel(ctx), flightKey{}, f), s, f.asked)
+		return f, nil
 	})
 }
 
 // join waits for the flight of s that is under way, or a new one, until ctx ends.
-func (m *Manager) join(ctx context.Context, s *source) flight {
+func (m *Manager) join(ctx context.Context, s *source) *Flight {
 	select {
-	case result := <-m.start(s):
-		return result.Val.(flight)
+	case result := <-m.start(ctx, s, false):
+		f := result.Val.(*Flight)
+		waited(ctx, f)
+		return f
 	case <-ctx.Done():
-		return flight{err: fmt.Errorf("waiting for a token of %s: %w", s.subject, context.Cause(ctx)), asked: math.MaxInt64}
+		waited(ctx, s.flying.Load())
+		return &Flight{err: fmt.Errorf("waiting for a token of %s: %w", s.subject, context.Cause(ctx)), asked: math.MaxInt64}
 	}
 }
 
@@ -242,7 +243,7 @@ func (m *Manager) begin() bool {
 // fly is one flight: it gets a token and makes it the current one. If asked is
 // not what it was for the last flight, it does so whatever is known. singleflight
 // runs it in a goroutine of its own, where a panic would end the process.
-func (m *Manager) fly(s *source, asked int64) (token *Token, err error) {
+func (m *Manager) fly(ctx context.Context, s *source, asked int64) (token *Token, err error) {
 	if !m.begin() {
 		return nil, ErrClosed
 	}
@@ -263,8 +264,9 @@ func (m *Manager) fly(s *source, asked int64) (token *Token, err error) {
 			return nil, err
 		}
 	}
-	ctx, cancel := context.WithTimeout(m.ctx, flightTimeout)
+	ctx, cancel := context.WithTimeout(ctx, flightTimeout)
 	defer cancel()
+	defer context.AfterFunc(m.ctx, cancel)()
 	started := time.Now()
 	token, err = m.retry(ctx, s)
 	if err != nil {

@@ -24,6 +24,15 @@ type span struct {
 		Value struct{ StringValue, IntValue string }
 	}
 	Status struct{ Code int }
+	Links  []struct {
+		TraceID string `json:"traceId"`
+		SpanID  string `json:"spanId"`
+	}
+}
+
+// links reports whether s has one link, which is to other.
+func (s span) links(other span) bool {
+	return len(s.Links) == 1 && s.Links[0].TraceID == other.TraceID && s.Links[0].SpanID == other.SpanID
 }
 
 // attribute returns the value of one as text, "" if there is none.
@@ -124,6 +133,7 @@ func TestTraces(t *testing.T) {
 	receiver := startReceiver(t)
 	org := startOrg(t, devorg.Config{})
 	p := startProxy(t, with(org.env, append(quotaEnv, "OTEL_EXPORTER_OTLP_ENDPOINT="+receiver.URL, "OTEL_BSP_SCHEDULE_DELAY=50", "OTEL_RESOURCE_ATTRIBUTES=site=lab")...))
+	p.Log.waitFor(t, `"msg":"token granted"`)
 	limits := p.URL + dataPath + "/limits"
 
 	a := get(t, limits+"?secret=in-the-query", billingKey, traceOf)
@@ -149,18 +159,12 @@ func TestTraces(t *testing.T) {
 	if a := get(t, limits, billingKey, traceOf2); a.status != http.StatusOK {
 		t.Fatalf("after the token was lost: %d %s", a.status, a.body)
 	}
-	spans = receiver.spans(t, otherOne, 5)
-	if got := namesOf(spans)[1:]; !slices.Equal(got, []string{"replay", "token", "token", "upstream"}) {
+	spans = receiver.spans(t, otherOne, 6)
+	if got := namesOf(spans)[1:]; !slices.Equal(got, []string{"grant", "replay", "token", "token", "upstream"}) {
 		t.Errorf("spans of a replay = %q", got)
 	}
-	var grants int
-	for _, s := range receiver.spans(t, "", 10) {
-		if s.Name == "grant" {
-			grants++
-		}
-	}
-	if grants != 2 {
-		t.Errorf("%d spans of grants, want 2", grants)
+	if got := len(named(receiver.spans(t, "", 10), "grant")); got != 2 {
+		t.Errorf("%d spans of grants, want 2", got)
 	}
 
 	if a := get(t, limits, billingKey, unsampled); a.header.Get("Traceresponse") != "" {
@@ -185,6 +189,116 @@ func spanFamily(spans []span) string {
 		}
 	}
 	return ""
+}
+
+// named returns the spans of a name.
+func named(spans []span, name string) []span {
+	return slices.DeleteFunc(slices.Clone(spans), func(s span) bool { return s.Name != name })
+}
+
+// A request that waits for a login shows it: each try is a part of the request
+// that began it, and who waits with it has a link there.
+func TestTracesShowTheGrantThatIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	receiver := startReceiver(t)
+	org := startOrg(t, devorg.Config{})
+	p := startProxy(t, with(org.env, "OTEL_EXPORTER_OTLP_ENDPOINT="+receiver.URL, "OTEL_BSP_SCHEDULE_DELAY=50"))
+	p.Log.waitFor(t, `"msg":"token granted"`)
+	limits := p.URL + dataPath + "/limits"
+	began, release := make(chan struct{}), make(chan struct{})
+	org.SetTokenEndpoint(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(began)
+		<-release
+		org.SetTokenEndpoint(nil)
+		org.FailGrants(2, devorg.PageFault(503)) // in whose pauses the second request is sure to wait
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	org.RevokeTokens()
+	answers := make(chan answer, 2)
+	go func() { answers <- get(t, limits, traceOf) }()
+	<-began
+	go func() { answers <- get(t, limits, traceOf2) }()
+	p.waitForMetric(t, "sfproxy_requests_in_flight", func(n float64) bool { return n == 2 })
+	close(release)
+	for range 2 {
+		if a := <-answers; a.status != http.StatusOK {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	}
+	spans := receiver.spans(t, appTrace, 9)
+	grants, tokens := named(spans, "grant"), named(spans, "token")
+	if len(grants) != 4 || len(tokens) != 2 {
+		t.Fatalf("the first request has the spans %q, want 4 grants, 2 tokens", namesOf(spans))
+	}
+	failed := 0
+	for _, g := range grants {
+		if g.ParentSpanID != tokens[1].SpanID {
+			t.Errorf("the grant %+v is no part of the token span %s", g, tokens[1].SpanID)
+		}
+		if g.Status.Code == 2 { // error
+			failed++
+		}
+	}
+	if failed != 3 || grants[3].Status.Code != 0 {
+		t.Errorf("%d grants failed, want the first 3 of %+v", failed, grants)
+	}
+	if len(tokens[1].Links) > 0 {
+		t.Errorf("the token span has a link to its own part: %+v", tokens[1])
+	}
+	spans = receiver.spans(t, otherOne, 3)
+	waited := slices.DeleteFunc(named(spans, "token"), func(s span) bool { return len(s.Links) == 0 })
+	if len(waited) != 1 || !waited[0].links(grants[3]) || len(named(spans, "grant")) > 0 {
+		t.Errorf("the second request's spans = %+v, want one token span with a link to %+v", spans, grants[3])
+	}
+}
+
+// A renewal that nobody waits for is no part of the request that set it off.
+func TestTracesKeepRenewalsApart(t *testing.T) {
+	t.Parallel()
+	receiver := startReceiver(t)
+	org := startOrg(t, devorg.Config{})
+	p := startProxy(t, with(org.env, "SF_TOKEN_TTL=10s", "OTEL_EXPORTER_OTLP_ENDPOINT="+receiver.URL, "OTEL_BSP_SCHEDULE_DELAY=50"))
+	p.Log.waitFor(t, `"msg":"token granted"`)
+	eventually(t, "the token is renewed", func() bool {
+		if a := get(t, p.URL+dataPath+"/limits", traceOf); a.status != http.StatusOK {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		return org.Stats().Grants > 1
+	})
+	var grants, tokens []span
+	eventually(t, "the renewal's span arrives", func() bool {
+		all := receiver.spans(t, "", 2)
+		grants, tokens = named(all, "grant"), named(all, "token")
+		return len(grants) > 1
+	})
+	renewal := grants[1]
+	if renewal.TraceID == appTrace || renewal.ParentSpanID != "" || len(renewal.Links) != 1 {
+		t.Fatalf("the renewal's span = %+v, want a trace of its own with a link", renewal)
+	}
+	if !slices.ContainsFunc(tokens, func(s span) bool { return renewal.links(s) && s.TraceID == appTrace }) {
+		t.Errorf("the renewal's span = %+v, want a link to one of %+v", renewal, tokens)
+	}
+}
+
+// A login that waits for one at Salesforce shows it as well.
+func TestTracesShowTheGrantOfALogin(t *testing.T) {
+	t.Parallel()
+	receiver := startReceiver(t)
+	org := startOrg(t, devorg.Config{})
+	p := startProxy(t, with(org.env, "OTEL_EXPORTER_OTLP_ENDPOINT="+receiver.URL, "OTEL_BSP_SCHEDULE_DELAY=50",
+		"PROXY_CLIENT_0_NAME=legacy", "PROXY_CLIENT_0_USERNAME=legacy@example.com", "PROXY_CLIENT_0_PASSWORD=correct-horse-battery"))
+	p.Log.waitFor(t, `"msg":"token granted"`)
+	org.RevokeTokens()
+	form := "grant_type=password&client_id=any&username=legacy@example.com&password=correct-horse-battery"
+	a := fetch(t, "POST", p.URL+"/services/oauth2/token", form, "Content-Type: application/x-www-form-urlencoded", traceOf)
+	if a.status != http.StatusOK {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	spans := receiver.spans(t, appTrace, 2)
+	request, grants := named(spans, "POST login"), named(spans, "grant")
+	if len(request) != 1 || len(grants) != 1 || grants[0].ParentSpanID != request[0].SpanID || len(request[0].Links) > 0 {
+		t.Errorf("spans = %+v, want a grant as a part of the login", spans)
+	}
 }
 
 // The trace of a company stays in it, unless it is meant to leave.

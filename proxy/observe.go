@@ -22,7 +22,14 @@ const requestIDHeader = "X-Request-Id"
 func (p *Proxy) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ex := p.newExchange(r)
-		r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, ex))
+		ctx := context.WithValue(r.Context(), exchangeKey{}, ex)
+		if p.cfg.Tracer != nil {
+			if ex.trace = p.cfg.Tracer.Start(r, ex.id); ex.trace != nil {
+				w.Header()[traceresponse] = []string{ex.trace.ID()}
+				ctx = ex.trace.Context(ctx)
+			}
+		}
+		r = r.WithContext(ctx)
 		ex.inbound = r
 		ex.countBody(r)
 		ex.recorder = recorder{ResponseWriter: w, ex: ex}
@@ -32,11 +39,6 @@ func (p *Proxy) observe(next http.Handler) http.Handler {
 		whole := false
 		if p.cfg.Observer != nil {
 			p.cfg.Observer.Arrived()
-		}
-		if p.cfg.Tracer != nil {
-			if ex.trace = p.cfg.Tracer.Start(r, ex.id); ex.trace != nil {
-				w.Header()[traceresponse] = []string{ex.trace.ID()}
-			}
 		}
 		defer func() {
 			p.logExchange(ex, recorder, whole)

@@ -1,6 +1,9 @@
 package proxy
 
-import "net/http"
+import (
+	"context"
+	"net/http"
+)
 
 // Tracer follows requests on their way through the proxy. It is called by many
 // goroutines at once. Without a Tracer nothing of this is paid for.
@@ -15,6 +18,8 @@ type Tracer interface {
 type Trace interface {
 	// ID returns what an answer's traceresponse says of the trace.
 	ID() string
+	// Context returns ctx as that of what is done for the request outside its parts.
+	Context(ctx context.Context) context.Context
 	// Begin begins a part of the request, which ends before the next one begins.
 	Begin(p Part) Span
 	// End ends the trace. code is that of the proxy's own error, as in
@@ -24,6 +29,8 @@ type Trace interface {
 
 // Span is a part of a request that is followed.
 type Span interface {
+	// Context returns ctx as that of what is done in the part.
+	Context(ctx context.Context) context.Context
 	// Traceparent is what Salesforce would be told of the span.
 	Traceparent() string
 	// End ends it: with the status of an answer, if there was one, or an error.
@@ -52,6 +59,14 @@ func (ex *exchange) begin(p Part) part {
 
 // part is a Span, or none.
 type part struct{ span Span }
+
+// context returns ctx as that of what is done in the part.
+func (p part) context(ctx context.Context) context.Context {
+	if p.span == nil {
+		return ctx
+	}
+	return p.span.Context(ctx)
+}
 
 func (p part) end(status int, err error) {
 	if p.span != nil {

@@ -147,7 +147,7 @@ func (t *transport) attempt(req *http.Request, ex *exchange) (*http.Response, re
 	ctx := ex.inbound.Context()
 	began := time.Since(ex.started)
 	wait := ex.begin(PartToken)
-	token, err := t.tokens.Token(ctx, ex.client.Subject)
+	token, err := t.tokens.Token(wait.context(ctx), ex.client.Subject)
 	wait.end(0, err)
 	asked := time.Since(ex.started)
 	ex.seen.Forwarded, ex.seen.Upstream = true, 0

@@ -123,6 +123,9 @@ func traceparent(s trace.Span) string {
 	return fmt.Sprintf("00-%s-%s-%s", c.TraceID(), c.SpanID(), c.TraceFlags())
 }
 
+// Context implements [proxy.Trace].
+func (r *tracedRequest) Context(ctx context.Context) context.Context { return waiting(ctx, r.span) }
+
 // Begin implements [proxy.Trace].
 func (r *tracedRequest) Begin(p proxy.Part) proxy.Span {
 	kind := trace.SpanKindClient
@@ -165,6 +168,9 @@ type tracedPart struct {
 	part proxy.Part
 }
 
+// Context implements [proxy.Span].
+func (p tracedPart) Context(ctx context.Context) context.Context { return waiting(ctx, p.span) }
+
 // Traceparent implements [proxy.Span].
 func (p tracedPart) Traceparent() string { return traceparent(p.span) }
 
@@ -192,21 +198,4 @@ func whyNoToken(err error) string {
 		return "the budget of grants is used up"
 	}
 	return "there was no token in time"
-}
-
-// Grants returns grant followed. Each is a trace of its own, since it serves all
-// requests that wait for it, and those that come later. On nil it returns grant.
-func (t *Traces) Grants(grant auth.GrantFunc) auth.GrantFunc {
-	if t == nil {
-		return grant
-	}
-	return func(ctx context.Context, subject string) (*auth.Token, error) {
-		_, span := t.tracer.Start(ctx, "grant", trace.WithSpanKind(trace.SpanKindClient), trace.WithNewRoot())
-		defer span.End()
-		token, err := grant(ctx, subject)
-		if err != nil {
-			span.SetStatus(codes.Error, whyNoToken(err))
-		}
-		return token, err
-	}
 }

@@ -6,8 +6,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sfproxy/sfproxy/proxy"
+	"github.com/sfproxy/sfproxy/quota"
 )
 
 func TestLogLine(t *testing.T) {
@@ -39,6 +41,41 @@ func TestLogLine(t *testing.T) {
 	r.send(t, "GET", limitsPath, nil, "X-Api-Key: wrong")
 	if line := r.log.requests(t, 2)[1]; line["status"] != 401.0 || line["reason"] == nil || line["level"] != "WARN" {
 		t.Errorf("a refusal is logged as %v", line)
+	}
+}
+
+// The log warns of what somebody has to look at: not of storms, of which it tells
+// once a minute, nor of what is the client's own fault.
+func TestLogLevels(t *testing.T) {
+	leaveTen, _ := quota.ParseReserve("10")
+	usage := new(quota.Usage)
+	usage.Note(quota.Reading{Used: 95, Limit: 100}, quota.Reading{}, time.Now())
+	const broken = "http://127.0.0.1:1"
+	full := start(t, proxy.Config{Tokens: newTokens(broken), Reserve: leaveTen, Usage: usage})
+	open := start(t, proxy.Config{Tokens: newTokens(broken)})
+	for _, tt := range []struct {
+		rig                      *rig
+		target                   string
+		status                   float64
+		level, message, rule, of string
+	}{
+		{full, limitsPath, 403, "WARN", "request refused", "api_reserve", ""},
+		{full, "/services/async/60.0/job", 400, "WARN", "request refused", "api_reserve", ""},
+		{open, limitsPath + "?" + strings.Repeat("q", 20_000), 414, "DEBUG", "request refused", "uri_too_long", "uri"},
+		{open, "/secur/frontdoor.jsp", 403, "WARN", "request refused", "path_never_allowed", ""},
+		{open, "mailto:x", 400, "DEBUG", "request", "bad_target", ""},
+		{open, limitsPath, 503, "WARN", "request failed", "", ""},
+	} {
+		c := tt.rig.dial(t)
+		before := len(tt.rig.log.requests(t, 0))
+		c.write("GET " + tt.target + " HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		c.response("GET")
+		line := tt.rig.log.requests(t, before+1)[before]
+		rule, _ := line["rule"].(string)
+		limit, _ := line["limit"].(string)
+		if line["status"] != tt.status || line["level"] != tt.level || line["msg"] != tt.message || rule != tt.rule || limit != tt.of {
+			t.Errorf("%.40s is logged as %v, want status %v, %s %q, rule %q, limit %q", tt.target, line, tt.status, tt.level, tt.message, tt.rule, tt.of)
+		}
 	}
 }
 

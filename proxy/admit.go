@@ -20,11 +20,7 @@ var (
 func (p *Proxy) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ex := exchangeOf(r.Context())
-		hadBody := ex.body != nil
 		denied, _ := p.judge(ex, r)
-		if !hadBody && ex.body != nil {
-			defer ex.body.release()
-		}
 		switch {
 		case ex.body != nil && ex.body.broken.Load():
 			p.refuseBody(w, r, ex.body)
@@ -40,9 +36,8 @@ func (p *Proxy) admit(next http.Handler) http.Handler {
 // which may take over the body. A nil fault lets the request pass; effect says
 // what it would do, "" where that was not looked into.
 func (p *Proxy) judge(ex *exchange, r *http.Request) (denied *fault, effect string) {
-	_, _, ok := rawTarget(r)
 	switch {
-	case !ok || r.Method == http.MethodConnect:
+	case ex.rawPath == "" || r.Method == http.MethodConnect:
 		return denial(http.StatusBadRequest, "PROXY_BAD_TARGET", errTarget), ""
 	case strings.EqualFold(r.Method, http.MethodTrace):
 		return denial(http.StatusForbidden, "PROXY_METHOD_NOT_ALLOWED", errTrace), ""

@@ -217,15 +217,15 @@ func (a *attempt) Close() error { return nil }
 func (p *Proxy) keep(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ex := exchangeOf(r.Context())
-		if r.ContentLength == 0 || r.Body == nil || ex.bodyWhole {
+		if r.ContentLength == 0 || r.Body == nil {
 			next.ServeHTTP(w, r)
 			return
 		}
 		if ex.body == nil {
 			ex.body = newBody(r, r.Body, p.cfg.ReplayBuffer)
-			defer ex.body.release()
 		}
-		if r.ContentLength <= p.cfg.ReplayBuffer {
+		defer ex.body.release()
+		if !ex.bodyWhole && r.ContentLength <= p.cfg.ReplayBuffer {
 			whole, err := ex.body.fill(r.ContentLength, p.cfg.ReplayBuffer)
 			if err != nil {
 				p.refuseBody(w, r, ex.body)

@@ -27,45 +27,38 @@ func (p *Proxy) Explain(client string, r *http.Request) (Verdict, error) {
 	if i < 0 {
 		return Verdict{}, fmt.Errorf("there is no client %q", client)
 	}
-	ex := p.newExchange(r)
+	ex := newExchange(r)
 	ex.client = &known[i]
 	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, ex))
-	if isEnvelope(ex, r) {
-		if err := p.keepEnvelope(ex, r); err != nil {
-			return refusedBy("PROXY_BAD_ENVELOPE", err), nil
-		}
-		if verdict := envelopeVerdict(ex); verdict != nil {
+	if isSOAP(ex, r) {
+		if verdict := p.explainSOAP(ex, r); verdict != nil {
 			return *verdict, nil
 		}
 	}
-	verdict := Verdict{Allowed: true}
 	denied, effect := p.judge(ex, r)
 	if denied != nil {
-		verdict = refusedBy(denied.code, denied.reason)
+		return *refusedBy(denied.code, denied.reason, effect), nil
 	}
-	verdict.Effect = effect
-	return verdict, nil
+	return Verdict{Allowed: true, Effect: effect}, nil
 }
 
-func refusedBy(code string, reason error) Verdict {
-	return Verdict{Code: code, Rule: ruleOf(code), Reason: reason.Error()}
+func refusedBy(code string, reason error, effect string) *Verdict {
+	return &Verdict{Code: code, Rule: ruleOf(code), Reason: reason.Error(), Effect: effect}
 }
 
-// isEnvelope reports whether a request has a SOAP envelope.
-func isEnvelope(ex *exchange, r *http.Request) bool {
-	return !ex.ambiguous && within(ex.path, "/services/Soap") && r.Method == http.MethodPost
-}
-
-// envelopeVerdict is what readEnvelope makes of an operation, nil for one that
-// it passes on.
-func envelopeVerdict(ex *exchange) *Verdict {
-	switch name := ex.envelope.operation.Local; {
-	case within(ex.path, "/services/Soap/class"):
-	case name == "login" || name == "logout":
+// explainSOAP is what readEnvelope makes of a request, nil if it passes it on.
+func (p *Proxy) explainSOAP(ex *exchange, r *http.Request) *Verdict {
+	if r.Method != http.MethodPost {
+		return refusedBy("PROXY_METHOD_NOT_ALLOWED", errSOAPMethod, "")
+	}
+	if err := p.keepEnvelope(ex, r); err != nil {
+		return refusedBy("PROXY_BAD_ENVELOPE", err, "")
+	}
+	switch name := ex.loginOperation(); name {
+	case "login", "logout":
 		return &Verdict{Allowed: true, Effect: "a " + name + "(), which the proxy answers itself"}
-	case name == "invalidateSessions":
-		refused := refusedBy("PROXY_LOGIN_IS_SHARED", errShared)
-		return &refused
+	case "invalidateSessions":
+		return refusedBy("PROXY_LOGIN_IS_SHARED", errShared, "")
 	}
 	return nil
 }

@@ -102,7 +102,7 @@ func (p *Proxy) identify(next http.Handler) http.Handler {
 			return
 		}
 		var few [4]string // enough for most, without a heap
-		presented := presentedCredentials(few[:0], r)
+		presented := presentedCredentials(few[:0], ex, r)
 		if ex.envelope != nil && ex.envelope.session != "" {
 			presented = append(presented, ex.envelope.session)
 		}
@@ -165,7 +165,7 @@ func isSession(credential string) bool { return strings.Contains(credential, "!"
 // presentedCredentials appends to found what may be an API key or a session, from
 // each place where an app can put one: the places where Salesforce clients put a
 // session, Basic authentication's password, and X-Api-Key.
-func presentedCredentials(found []string, r *http.Request) []string {
+func presentedCredentials(found []string, ex *exchange, r *http.Request) []string {
 	for _, value := range r.Header["Authorization"] {
 		scheme, credential, _ := strings.Cut(value, " ")
 		credential = strings.TrimSpace(credential)
@@ -183,8 +183,8 @@ func presentedCredentials(found []string, r *http.Request) []string {
 	for _, cookie := range r.CookiesNamed("sid") {
 		found = append(found, cookie.Value)
 	}
-	if _, query, _ := rawTarget(r); takesCredentials(exchangeOf(r.Context()).path) {
-		found = append(found, credentialParameters(query)...)
+	if takesCredentials(ex.path) {
+		found = append(found, credentialParameters(ex.rawQuery)...)
 	}
 	return found
 }

@@ -61,6 +61,7 @@ func TestLogLevels(t *testing.T) {
 	}{
 		{full, limitsPath, 403, "WARN", "request refused", "api_reserve", ""},
 		{full, "/services/async/60.0/job", 400, "WARN", "request refused", "api_reserve", ""},
+		{full, "/services/Soap/u/60.0", 500, "WARN", "request refused", "api_reserve", ""},
 		{open, limitsPath + "?" + strings.Repeat("q", 20_000), 414, "DEBUG", "request refused", "uri_too_long", "uri"},
 		{open, "/secur/frontdoor.jsp", 403, "WARN", "request refused", "path_never_allowed", ""},
 		{open, "mailto:x", 400, "DEBUG", "request", "bad_target", ""},

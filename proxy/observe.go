@@ -21,7 +21,7 @@ const requestIDHeader = "X-Request-Id"
 // also when the answer broke off, which arrives here as a panic.
 func (p *Proxy) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ex := p.newExchange(r)
+		ex := newExchange(r)
 		ctx := context.WithValue(r.Context(), exchangeKey{}, ex)
 		if p.cfg.Tracer != nil {
 			if ex.trace = p.cfg.Tracer.Start(r, ex.id); ex.trace != nil {
@@ -47,20 +47,6 @@ func (p *Proxy) observe(next http.Handler) http.Handler {
 		next.ServeHTTP(recorder, r)
 		whole = true
 	})
-}
-
-// newExchange returns the exchange of a request.
-func (p *Proxy) newExchange(r *http.Request) *exchange {
-	ex := &exchange{id: requestID(r), started: time.Now(), path: r.URL.Path}
-	if raw, _, ok := rawTarget(r); ok {
-		if canonical, err := canonicalPath(raw); err == nil {
-			ex.path = canonical
-			ex.seen.Family = familyOf(canonical)
-		} else {
-			ex.ambiguous = true
-		}
-	}
-	return ex
 }
 
 // logExchange writes the line of a request: at warn where the proxy could not

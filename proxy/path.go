@@ -128,14 +128,14 @@ func never(p string) bool {
 }
 
 // rawTarget returns path and query of the request as they came over the wire.
-// An absolute-form target (RFC 9112 section 3.2.2) is cut to its path. ok is
-// false for the other forms, which name no path.
-func rawTarget(r *http.Request) (rawPath, rawQuery string, ok bool) {
+// An absolute-form target (RFC 9112 section 3.2.2) is cut to its path. The other
+// forms name no path, and none is returned.
+func rawTarget(r *http.Request) (rawPath, rawQuery string) {
 	target := r.RequestURI
 	if !strings.HasPrefix(target, "/") {
 		scheme, rest, absolute := strings.Cut(target, "://")
 		if !absolute || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
-			return "", "", false
+			return "", ""
 		}
 		authority := strings.IndexAny(rest, "/?")
 		if authority < 0 {
@@ -147,5 +147,5 @@ func rawTarget(r *http.Request) (rawPath, rawQuery string, ok bool) {
 		}
 	}
 	rawPath, rawQuery, _ = strings.Cut(target, "?")
-	return rawPath, rawQuery, true
+	return rawPath, rawQuery
 }

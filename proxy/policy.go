@@ -33,23 +33,18 @@ func (p *Proxy) policyOf(c *Client) *policy.Policy {
 
 // policyRequest returns a request as a policy looks at it.
 func (p *Proxy) policyRequest(ex *exchange, r *http.Request) *policy.Request {
-	rawPath, rawQuery, _ := rawTarget(r)
 	request := &policy.Request{
 		Method:     r.Method,
 		Path:       ex.path,
-		RawQuery:   rawQuery,
+		RawQuery:   ex.rawQuery,
 		Header:     endToEnd(r.Header),
 		HasBody:    r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody,
 		Body:       func() ([]byte, error) { return p.wholeBody(ex, r) },
 		Resolve:    p.resolve,
 		ResolveAll: p.looksWithin,
 	}
-	if p.minVersion == 0 {
-		return request
-	}
-	if from, to, number := findVersion(rawPath); from > 0 && number < p.minVersion {
-		// One that cannot be raised is refused where it is.
-		request.SentPath, _ = canonicalPath(rawPath[:from] + p.cfg.MinAPIVersion + rawPath[to:])
+	if raised, _ := p.raisedPath(ex.rawPath); raised != "" {
+		request.SentPath, _ = canonicalPath(raised) // one that cannot be raised is refused where it is
 	}
 	return request
 }

@@ -184,42 +184,6 @@ func New(cfg Config) (*Proxy, error) {
 
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
 
-// exchange is what one request carries through the chain. Each stage fills its
-// own fields; only the goroutine that serves the request touches them.
-type exchange struct {
-	id        string
-	started   time.Time
-	path      string // canonical, for decisions and logs
-	ambiguous bool   // the path has no canonical form
-	client    *Client
-	body      *body     // nil if the request has none
-	bodyWhole bool      // all of it is kept
-	envelope  *envelope // of a SOAP request, else nil
-
-	raisedFrom string // the API version in the path, if it was too low
-	raisedPath string // the raw path with a higher one
-
-	recorder recorder // both are here to be made with the rest
-	writer   pacedWriter
-
-	trace    Trace // nil if nobody follows
-	inbound  *http.Request
-	upload   *pacedBody  // nil if the request has no body, or clients are not paced
-	token    *auth.Token // the one that the answer was got with
-	sent     bool        // at least once
-	streams  bool        // the answer is of unknown length, so that each piece of it is passed on at once
-	answered atomic.Bool // it has been read to its end, and has no trailers
-	replayed bool
-	fault    *fault // what the proxy itself answered; nil if it did not
-	seen     Observation
-	received countedBody // the request's body, if there is one
-}
-
-type exchangeKey struct{}
-
-// exchangeOf returns the exchange that observe put into the request's context.
-func exchangeOf(ctx context.Context) *exchange { return ctx.Value(exchangeKey{}).(*exchange) }
-
 // bufferPool lends out the buffers that answers are copied through.
 type bufferPool struct{ pool sync.Pool }
 

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -49,22 +50,18 @@ func rewrite(pr *httputil.ProxyRequest) {
 		delete(h, "Accept-Encoding") // its URLs are rewritten, see moveLinks
 	}
 	hideIdempotencyKey(h)
-	setTarget(pr.Out.URL, pr.In)
+	setTarget(pr.Out.URL, ex)
 }
 
 // setTarget makes Salesforce see the path and the query that the client sent,
 // byte for byte but for credentials and an API version that is too low.
 // ReverseProxy has dropped the parts of the query that it could not parse, for
 // the sake of proxies that decide by the query; ours does not.
-func setTarget(out *url.URL, in *http.Request) {
-	ex := exchangeOf(in.Context())
-	rawPath, rawQuery, _ := rawTarget(in)
-	if ex.raisedPath != "" {
-		rawPath = ex.raisedPath
-	}
-	out.RawQuery = rawQuery
+func setTarget(out *url.URL, ex *exchange) {
+	rawPath := cmp.Or(ex.raisedPath, ex.rawPath)
+	out.RawQuery = ex.rawQuery
 	if takesCredentials(ex.path) {
-		out.RawQuery = dropParameters(rawQuery, isCredential)
+		out.RawQuery = dropParameters(ex.rawQuery, isCredential)
 	}
 	// An opaque URL is written as it is. One that begins with two slashes would
 	// be taken for a host; such a path goes the ordinary way.

@@ -37,7 +37,7 @@ func (p *Proxy) readEnvelope(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ex := exchangeOf(r.Context())
 		switch {
-		case ex.ambiguous || !within(ex.path, "/services/Soap") || r.Method == http.MethodGet || r.Method == http.MethodHead:
+		case !isSOAP(ex, r):
 			next.ServeHTTP(w, r)
 			return
 		case r.Method != http.MethodPost:
@@ -52,18 +52,29 @@ func (p *Proxy) readEnvelope(next http.Handler) http.Handler {
 			p.refuse(w, r, denial(http.StatusBadRequest, "PROXY_BAD_ENVELOPE", err))
 			return
 		}
-		defer ex.body.release()
-		switch {
-		case within(ex.path, "/services/Soap/class"): // a class in Apex may have a login() of its own
-			next.ServeHTTP(w, r)
-		case ex.envelope.operation.Local == "login" || ex.envelope.operation.Local == "logout":
+		switch ex.loginOperation() {
+		case "login", "logout":
 			p.answerLogin(w, r, ex)
-		case ex.envelope.operation.Local == "invalidateSessions":
+		case "invalidateSessions":
 			p.refuse(w, r, denial(http.StatusForbidden, "PROXY_LOGIN_IS_SHARED", errShared))
 		default:
 			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+// isSOAP reports whether a request is one that a SOAP API is to answer.
+func isSOAP(ex *exchange, r *http.Request) bool {
+	return !ex.ambiguous && within(ex.path, "/services/Soap") && r.Method != http.MethodGet && r.Method != http.MethodHead
+}
+
+// loginOperation returns the name of the operation in the envelope if it may be
+// about the client's login. A class in Apex may have a login() of its own.
+func (ex *exchange) loginOperation() string {
+	if within(ex.path, "/services/Soap/class") {
+		return ""
+	}
+	return ex.envelope.operation.Local
 }
 
 // keepEnvelope takes over the body of a SOAP request and scans its head.

@@ -100,7 +100,7 @@ const policyMemory = time.Hour
 
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ex := exchangeOf(req.Context())
-	resp, refusal, err := t.attempt(req, ex)
+	resp, refusal, err := t.attempt(req, ex, PartUpstream)
 	if err != nil || refusal == accepted {
 		return resp, err
 	}
@@ -117,7 +117,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	discard(resp)
-	resp, refusal, err = t.attempt(req, ex)
+	resp, refusal, err = t.attempt(req, ex, PartReplay)
 	_, unsent := errors.AsType[*tokenError](err)
 	ex.replayed = !unsent
 	ex.seen.Refused = outcomeOf(refusal, err)
@@ -143,7 +143,7 @@ func outcomeOf(r refusal, err error) Refused {
 
 // attempt sends the request once and reads Salesforce's opinion of the token
 // off the answer.
-func (t *transport) attempt(req *http.Request, ex *exchange) (*http.Response, refusal, error) {
+func (t *transport) attempt(req *http.Request, ex *exchange, sending Part) (*http.Response, refusal, error) {
 	ctx := ex.inbound.Context()
 	began := time.Since(ex.started)
 	wait := ex.begin(PartToken)
@@ -166,7 +166,7 @@ func (t *transport) attempt(req *http.Request, ex *exchange) (*http.Response, re
 	if ex.seen.SendDelay == 0 {
 		ex.seen.SendDelay = asked
 	}
-	resp, err := t.send(out, ex)
+	resp, err := t.send(out, ex, sending)
 	if err != nil {
 		return nil, accepted, err
 	}
@@ -178,14 +178,9 @@ func (t *transport) attempt(req *http.Request, ex *exchange) (*http.Response, re
 	return resp, refusal, nil
 }
 
-// send sends an attempt, of which the second one is the replay.
-func (t *transport) send(out *http.Request, ex *exchange) (*http.Response, error) {
-	kind := PartUpstream
-	if ex.sent {
-		kind = PartReplay
-	}
-	ex.sent = true
-	span := ex.begin(kind)
+// send sends an attempt, which is the part p of the request.
+func (t *transport) send(out *http.Request, ex *exchange, p Part) (*http.Response, error) {
+	span := ex.begin(p)
 	if t.traceUpstream {
 		span.traceUpstream(out.Header, ex)
 	}

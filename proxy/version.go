@@ -33,20 +33,34 @@ func (p *Proxy) raise(next http.Handler) http.Handler {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rawPath, _, _ := rawTarget(r)
-		if from, to, number := findVersion(rawPath); from > 0 && number < p.minVersion {
-			ex := exchangeOf(r.Context())
-			ex.raisedFrom = rawPath[from:to]
-			ex.raisedPath = rawPath[:from] + p.cfg.MinAPIVersion + rawPath[to:]
+		ex := exchangeOf(r.Context())
+		if ex.raisedPath, ex.raisedFrom = p.raisedPath(ex.rawPath); ex.raisedPath != "" {
 			if raised, err := canonicalPath(ex.raisedPath); err != nil || !p.allows(raised) {
 				p.refuse(w, r, denial(http.StatusForbidden, "PROXY_PATH_NOT_ALLOWED",
 					fmt.Errorf("%s, to which SF_MIN_API_VERSION raises the path, is not among the paths that are forwarded: to allow it, add a prefix of it to PROXY_ALLOW_PATHS", raised)))
 				return
 			}
-			p.sayRaised(ex, apiOf(rawPath))
+			p.sayRaised(ex, apiOf(ex.rawPath))
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// raisedPath returns a raw path with MinAPIVersion in the place of a lower version,
+// and that version; "" of a path that is not to be raised.
+func (p *Proxy) raisedPath(rawPath string) (raised, from string) {
+	if p.minVersion == 0 {
+		return "", ""
+	}
+	match := versionedPath.FindStringSubmatchIndex(rawPath)
+	if match == nil {
+		return "", ""
+	}
+	start, end := max(match[2], match[4]), max(match[3], match[5])+len(".0")
+	if number, _ := strconv.Atoi(rawPath[start : end-len(".0")]); number >= p.minVersion {
+		return "", ""
+	}
+	return rawPath[:start] + p.cfg.MinAPIVersion + rawPath[end:], rawPath[start:end]
 }
 
 // sayRaised tells the operator of a request that was raised: each by count, and
@@ -65,18 +79,6 @@ func (p *Proxy) sayRaised(ex *exchange, api string) {
 
 // raisedAPI is an API that a client asks for in too low a version.
 type raisedAPI struct{ client, name string }
-
-// findVersion returns where in a raw path the API version stands and its
-// number, before the dot; from is 0 if there is none.
-func findVersion(rawPath string) (from, to, number int) {
-	match := versionedPath.FindStringSubmatchIndex(rawPath)
-	if match == nil {
-		return 0, 0, 0
-	}
-	from, to = max(match[2], match[4]), max(match[3], match[5])
-	number, _ = strconv.Atoi(rawPath[from:to])
-	return from, to + len(".0"), number
-}
 
 // apiOf names the API of a path for a person.
 func apiOf(rawPath string) string {

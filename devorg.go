@@ -15,6 +15,7 @@ import (
 	"github.com/sfproxy/sfproxy/devorg"
 	"github.com/sfproxy/sfproxy/key"
 	"github.com/sfproxy/sfproxy/keygen"
+	"github.com/sfproxy/sfproxy/listen"
 	"github.com/sfproxy/sfproxy/telemetry"
 )
 
@@ -111,7 +112,7 @@ func startError(err error) error {
 		return err
 	}
 	flag := map[string]string{"LoginListen": "--listen", "InstanceListen": "--instance-listen", "ControlListen": "--control-listen"}[failed.Setting]
-	return fmt.Errorf("%s: %w%s", flag, failed.Err, listenRemedy(flag, failed.Err))
+	return fmt.Errorf("%s: %w%s", flag, failed.Err, listen.Remedy(flag, failed.Err))
 }
 
 // authority sets the certificate authority: that of an earlier run in the

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sfproxy/sfproxy/auth"
 	"github.com/sfproxy/sfproxy/config"
+	"github.com/sfproxy/sfproxy/listen"
 	"github.com/sfproxy/sfproxy/login"
 	"github.com/sfproxy/sfproxy/process"
 	"github.com/sfproxy/sfproxy/proxy"
@@ -49,12 +50,13 @@ type reloader struct {
 	proxy      *proxy.Proxy
 	logins     *login.Logins // nil if no client can log in
 	rotation   *rotation
-	handshakes *handshakes // nil if the listener has no TLS
+	handshakes *listen.Handshakes // nil if the listener has no TLS
 
 	fault    string         // why the configuration as it is now is not used; "" if it is
 	refused  watch.Contents // of the files, when fault was found
 	tried    keyText
 	unusable bool // something in tried is not in use
+	triedTLS tlsText
 	renewals sync.WaitGroup
 }
 
@@ -69,10 +71,21 @@ func keyTextOf(sf config.Salesforce) keyText {
 	return keyText{sf.Key.Digest(), sf.KeyPassphrase.Digest(), sf.NextKey.Digest(), sf.Certificate, sf.NextKeyFault, sf.CertificateFault}
 }
 
+// tlsText stands for all that the listener's TLS settings are made of, to tell
+// whether it has changed.
+type tlsText struct {
+	certificate, clientCA []byte
+	key                   config.Secret
+}
+
+func tlsTextOf(cfg config.Proxy) tlsText {
+	return tlsText{cfg.TLSCert, cfg.TLSClientCA, cfg.TLSKey.Digest()}
+}
+
 // run reloads until ctx ends: after a change to a file, at once after a hangup,
 // and every checkInterval if there is something to reload.
 func (r *reloader) run(ctx context.Context, hangup <-chan os.Signal) {
-	r.tried = keyTextOf(r.cfg.Salesforce)
+	r.tried, r.triedTLS = keyTextOf(r.cfg.Salesforce), tlsTextOf(r.cfg.Proxy)
 	r.checkCertificate(r.cfg.Salesforce)
 	defer r.renewals.Wait()
 	watcher := watch.New(watch.Config{Files: r.cfg.Files, Logger: r.logger})
@@ -146,7 +159,7 @@ func (r *reloader) reload(ctx context.Context, why cause) {
 			r.logger.Warn(warning)
 		}
 	}
-	results := []telemetry.ReloadResult{r.takeKeys(ctx, cfg, why), r.takeClients(cfg), r.handshakes.take(cfg.Proxy, r.audit, r.logger)}
+	results := []telemetry.ReloadResult{r.takeKeys(ctx, cfg, why), r.takeClients(cfg), r.takeTLS(cfg.Proxy)}
 	r.cfg = cfg
 	switch {
 	case slices.Contains(results, telemetry.ReloadRefused):
@@ -288,6 +301,29 @@ func (r *reloader) takeClients(cfg *config.Config) telemetry.ReloadResult {
 	}
 	r.proxy.SetClients(clients)
 	r.logger.Info("clients have new credentials, which are in use", "clients", changed)
+	return telemetry.ReloadApplied
+}
+
+// takeTLS takes over the listener's certificate, its key and the authority of
+// clients. What cannot be used, such as a certificate whose key is still to come,
+// leaves the settings as they were.
+func (r *reloader) takeTLS(cfg config.Proxy) telemetry.ReloadResult {
+	text := tlsTextOf(cfg)
+	if r.handshakes == nil || reflect.DeepEqual(text, r.triedTLS) {
+		return telemetry.ReloadUnchanged
+	}
+	r.triedTLS = text
+	settings, err := listenerTLS(cfg)
+	if err != nil {
+		r.logger.Warn("the listener's certificate as it is now is not used; the old one stays", "error", err)
+		r.audit.certificateChanged("", err)
+		return telemetry.ReloadRefused
+	}
+	r.handshakes.Use(settings)
+	leaf := r.handshakes.Certificate()
+	serial := leaf.SerialNumber.Text(16)
+	r.audit.certificateChanged(serial, nil)
+	r.logger.Info("the listener's certificate was read again and is in use", "serial", serial, "expires", leaf.NotAfter.UTC().Format(time.RFC3339))
 	return telemetry.ReloadApplied
 }
 

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -17,6 +15,7 @@ import (
 
 	"github.com/sfproxy/sfproxy/auth"
 	"github.com/sfproxy/sfproxy/config"
+	"github.com/sfproxy/sfproxy/listen"
 	"github.com/sfproxy/sfproxy/process"
 	"github.com/sfproxy/sfproxy/proxy"
 	"github.com/sfproxy/sfproxy/telemetry"
@@ -124,11 +123,11 @@ func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*serv
 	s := &server{cfg: cfg, keys: keys, logger: logger, audit: audit, manager: manager, traces: traces, limited: metrics.Limited,
 		proxy: newHTTPServer(handler, logger), paced: handler.Listener}
 	s.proxy.ConnContext = handler.ConnContext
-	s.proxy.TLSConfig = handshakes.serverSettings()
 	s.health = &telemetry.Health{Outcome: func() auth.Outcome { return manager.Outcome(cfg.Salesforce.Username) }}
 	metrics.FollowTokens(s.health.Outcome, manager.Live)
 	if handshakes != nil {
-		metrics.FollowListenerCertificate(handshakes.expiry)
+		s.proxy.TLSConfig = handshakes.Config()
+		metrics.FollowListenerCertificate(func() time.Time { return handshakes.Certificate().NotAfter })
 	}
 	s.admin = newAdminServer(cfg.Proxy, s.health, metrics, logger)
 	if environ != nil {
@@ -157,59 +156,24 @@ func newHTTPServer(handler http.Handler, logger *slog.Logger) *http.Server {
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    proxy.MaxHeadBytes,
-		ErrorLog:          log.New(serverLog{logger, new(proxy.Notice)}, "", 0),
+		ErrorLog:          telemetry.NewServerLog(logger),
 	}
-}
-
-// serverLog takes net/http's lines: panics and failures to accept are a person's
-// business, a failed handshake is the client's. Where the client's certificate is
-// why, somebody has to do something about it, and it is told once a minute.
-type serverLog struct {
-	logger    *slog.Logger
-	strangers *proxy.Notice // of clients without a good certificate
-}
-
-func (l serverLog) Write(line []byte) (int, error) {
-	level := slog.LevelWarn
-	if bytes.Contains(line, []byte("TLS handshake error")) {
-		level = slog.LevelDebug
-	}
-	if isStranger(line) {
-		if refused, due := l.strangers.Due(); due {
-			l.logger.Info("connections without a good client certificate are refused", "refused", refused, "error", string(bytes.TrimSpace(line)),
-				"hint", "clients need a certificate that an authority in PROXY_TLS_CLIENT_CA_FILE has signed; this is said once a minute")
-			return len(line), nil
-		}
-	}
-	attrs := []any{"error", string(bytes.TrimSpace(line))}
-	if bytes.Contains(line, []byte("too many open files")) {
-		attrs = append(attrs, "hint", "raise the open files that the system allows this process (LimitNOFILE=, ulimit -n, --ulimit nofile=), or lower PROXY_MAX_CONNECTIONS and PROXY_MAX_REQUESTS")
-	}
-	l.logger.Log(context.Background(), level, "http server", attrs...)
-	return len(line), nil
-}
-
-// isStranger reports whether a line is about a client whose certificate is
-// missing or not good. crypto/tls has no types for a log to go by.
-func isStranger(line []byte) bool {
-	return bytes.Contains(line, []byte("tls: client didn't provide a certificate")) ||
-		bytes.Contains(line, []byte("tls: failed to verify certificate"))
 }
 
 // run listens, serves and, once ctx ends, drains. Drains come before the
 // manager closes, since requests in flight may need a token yet. hangup is the
 // reloader's.
 func (s *server) run(ctx context.Context, hangup <-chan os.Signal, listening func(net.Addr)) error {
-	listener, err := listen("PROXY_LISTEN", s.cfg.Proxy.Listen)
+	listener, err := listen.Open("PROXY_LISTEN", s.cfg.Proxy.Listen)
 	if err != nil {
 		return err
 	}
-	listener = newConnections(listener, s.cfg.Proxy, s.limited, s.logger)
+	listener = limitConnections(listener, s.cfg.Proxy, s.limited, s.logger)
 	secure := s.proxy.TLSConfig != nil // read here, since Serve sets one of its own
 	failed := make(chan error, 2)
 	var serving sync.WaitGroup
 	if s.admin != nil {
-		adminListener, err := listen("PROXY_ADMIN_LISTEN", s.cfg.Proxy.AdminListen)
+		adminListener, err := listen.Open("PROXY_ADMIN_LISTEN", s.cfg.Proxy.AdminListen)
 		if err != nil {
 			listener.Close()
 			return err
@@ -226,10 +190,10 @@ func (s *server) run(ctx context.Context, hangup <-chan os.Signal, listening fun
 		}
 		failed <- s.proxy.Serve(paced)
 	})
-	s.logger.Info("listening", "address", shownAddress(listener.Addr()), "tls", secure,
+	s.logger.Info("listening", "address", listen.Address(listener.Addr()), "tls", secure,
 		"login_url", s.cfg.Salesforce.LoginURL.String(), "subject", s.cfg.Salesforce.Username,
 		"clients", len(s.cfg.Clients), "version", version())
-	s.audit.started(s.cfg, s.keys, shownAddress(listener.Addr()))
+	s.audit.started(s.cfg, s.keys, listen.Address(listener.Addr()))
 	if listening != nil {
 		listening(listener.Addr())
 	}

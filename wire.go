@@ -6,20 +6,19 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"slices"
-	"strings"
-	"syscall"
 
 	"github.com/sfproxy/sfproxy/auth"
 	"github.com/sfproxy/sfproxy/config"
 	"github.com/sfproxy/sfproxy/key"
+	"github.com/sfproxy/sfproxy/listen"
 	"github.com/sfproxy/sfproxy/login"
 	"github.com/sfproxy/sfproxy/process"
 	"github.com/sfproxy/sfproxy/proxy"
@@ -256,28 +255,54 @@ func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, tra
 	return p, err
 }
 
-// listen opens the listener of the setting that is named in its error.
-func listen(setting, address string) (net.Listener, error) {
-	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		return listenSocket(setting, path)
+// limitConnections bounds what l accepts. limited is called with the name of the
+// limit for each connection that goes over one.
+func limitConnections(l net.Listener, cfg config.Proxy, limited func(string), logger *slog.Logger) net.Listener {
+	limit := func(name, setting string, most int) listen.Limit {
+		logger, notice := logger.With("setting", setting, "limit", most), new(proxy.Notice)
+		return listen.Limit{Most: most, OnRefused: func(address string) {
+			limited(name)
+			if refused, due := notice.Due(); due {
+				logger.Warn("connections are refused: there are as many as may be at a time", "address", address, "refused", refused)
+			}
+		}}
 	}
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("%s: cannot listen on %s: %w%s", setting, address, err, listenRemedy(setting, err))
+	limits := listen.Limits{
+		InAll:     limit("connections", "PROXY_MAX_CONNECTIONS", cfg.MaxConnections),
+		OfAddress: limit("connections_per_address", "PROXY_MAX_CONNECTIONS_PER_ADDRESS", cfg.MaxConnectionsPerAddress),
 	}
-	return l, nil
+	if cfg.TLSCertFile == "" {
+		limits.Answer = proxy.ConnectionRefusal()
+	}
+	return listen.NewConnections(l, limits)
 }
 
-// listenRemedy returns what to do about a failure to listen, to be put after it;
-// "" if it is not known. setting is what the address came from.
-func listenRemedy(setting string, err error) string {
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return " (another program has the port, or another sfproxy: end that, or set " + setting + " to another port)"
-	case errors.Is(err, fs.ErrPermission):
-		return " (this user may not open the port: set " + setting + " to one from 1024 on)"
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return " (this machine has no such address: set " + setting + " to one that it has, or to :port for all)"
+// newHandshakes returns those of the proxy's listener, nil for none.
+func newHandshakes(cfg config.Proxy) (*listen.Handshakes, error) {
+	settings, err := listenerTLS(cfg)
+	if settings == nil || err != nil {
+		return nil, err
 	}
-	return ""
+	return listen.NewHandshakes(settings), nil
+}
+
+// listenerTLS returns the TLS settings of the proxy's listener, nil for none.
+func listenerTLS(cfg config.Proxy) (*tls.Config, error) {
+	if cfg.TLSCertFile == "" {
+		return nil, nil
+	}
+	var certificate tls.Certificate
+	var err error
+	process.Erasing(func() { certificate, err = tls.X509KeyPair(cfg.TLSCert, cfg.TLSKey.Reveal()) })
+	if err != nil {
+		return nil, usageError{fmt.Errorf("PROXY_TLS_CERT_FILE and PROXY_TLS_KEY_FILE: %w", err)}
+	}
+	var clients *x509.CertPool // nil for whoever comes
+	if cfg.TLSClientCAFile != "" {
+		clients = x509.NewCertPool()
+		if !clients.AppendCertsFromPEM(cfg.TLSClientCA) {
+			return nil, usageError{fmt.Errorf("PROXY_TLS_CLIENT_CA_FILE: %s holds no certificate", cfg.TLSClientCAFile)}
+		}
+	}
+	return listen.TLS(certificate, clients), nil
 }

@@ -1,18 +1,14 @@
-package main
+package listen
 
 import (
 	"bufio"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
-	"strings"
 	"sync"
 	"testing"
-
-	"github.com/sfproxy/sfproxy/config"
 )
 
 // fakeListener hands out connections from addresses of any kind.
@@ -67,6 +63,10 @@ func (c *counts) add(limit string) {
 	c.of[limit]++
 }
 
+func (c *counts) limit(name string, most int) Limit {
+	return Limit{Most: most, OnRefused: func(string) { c.add(name) }}
+}
+
 func (c *counts) get(limit string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -75,11 +75,11 @@ func (c *counts) get(limit string) int {
 
 // startConnections returns the bounded listener's far side: connect returns the
 // accepted connection, or nil if it was turned away.
-func startConnections(t *testing.T, cfg config.Proxy) (connect func(remote string) net.Conn, refused *counts) {
+func startConnections(t *testing.T, inAll, ofAddress int) (connect func(remote string) net.Conn, refused *counts) {
 	t.Helper()
 	refused = &counts{of: map[string]int{}}
 	fake := &fakeListener{conns: make(chan net.Conn)}
-	l := newConnections(fake, cfg, refused.add, slog.New(slog.DiscardHandler))
+	l := NewConnections(fake, Limits{InAll: refused.limit("in all", inAll), OfAddress: refused.limit("of address", ofAddress)})
 	accepted := make(chan net.Conn)
 	go func() {
 		for {
@@ -107,9 +107,6 @@ func startConnections(t *testing.T, cfg config.Proxy) (connect func(remote strin
 	}, refused
 }
 
-// tlsListener has connections over a limit closed at once.
-var tlsListener = config.Proxy{TLSCertFile: "tls.crt"}
-
 func TestConnectionsOfAnAddress(t *testing.T) {
 	tests := []struct {
 		name       string
@@ -123,15 +120,13 @@ func TestConnectionsOfAnAddress(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			cfg := tlsListener
-			cfg.MaxConnectionsPerAddress = 2
-			connect, refused := startConnections(t, cfg)
+			connect, refused := startConnections(t, 0, 2)
 			for _, remote := range tt.first {
 				if connect(remote) == nil {
 					t.Errorf("%s is refused, want it let in", remote)
 				}
 			}
-			if connect(tt.over) != nil || refused.get("connections_per_address") != 1 {
+			if connect(tt.over) != nil || refused.get("of address") != 1 {
 				t.Errorf("%s is let in, or not counted: %v", tt.over, refused.of)
 			}
 			if connect(tt.next) == nil {
@@ -142,14 +137,12 @@ func TestConnectionsOfAnAddress(t *testing.T) {
 }
 
 func TestConnectionsInAll(t *testing.T) {
-	cfg := tlsListener
-	cfg.MaxConnections, cfg.MaxConnectionsPerAddress = 2, 1
-	connect, refused := startConnections(t, cfg)
+	connect, refused := startConnections(t, 2, 1)
 	first, second := connect("unix"), connect("unix")
 	if first == nil || second == nil {
 		t.Fatal("a Unix socket's connections count for an address, want in all only")
 	}
-	if connect("192.0.2.1") != nil || refused.get("connections") != 1 {
+	if connect("192.0.2.1") != nil || refused.get("in all") != 1 {
 		t.Errorf("the third is let in, or not counted: %v", refused.of)
 	}
 	first.Close()
@@ -162,7 +155,7 @@ func TestConnectionsInAll(t *testing.T) {
 		t.Error("a connection that was closed twice makes room for two, want for one")
 	}
 	second.Close()
-	if connect("192.0.2.1") != nil || refused.get("connections_per_address") != 1 {
+	if connect("192.0.2.1") != nil || refused.get("of address") != 1 {
 		t.Errorf("the second of an address is let in, or not counted: %v", refused.of)
 	}
 	third.Close()
@@ -172,7 +165,7 @@ func TestConnectionsInAll(t *testing.T) {
 }
 
 func TestConnectionsWithoutLimits(t *testing.T) {
-	connect, _ := startConnections(t, tlsListener)
+	connect, _ := startConnections(t, 0, 0)
 	for range 20 {
 		if connect("192.0.2.1") == nil {
 			t.Fatal("a connection is refused, want no limit")
@@ -182,7 +175,7 @@ func TestConnectionsWithoutLimits(t *testing.T) {
 
 // TestConnectionsCountRight opens and closes many at a time.
 func TestConnectionsCountRight(t *testing.T) {
-	c := newConnections(nil, config.Proxy{MaxConnections: 5, MaxConnectionsPerAddress: 3}, func(string) {}, slog.New(slog.DiscardHandler))
+	c := NewConnections(nil, Limits{InAll: Limit{Most: 5}, OfAddress: Limit{Most: 3}})
 	addresses := []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("2001:db8::/64"), {}}
 	var clients sync.WaitGroup
 	for i := range 12 {
@@ -200,10 +193,13 @@ func TestConnectionsCountRight(t *testing.T) {
 	}
 }
 
+// noRoom is an answer to who is turned away.
+var noRoom = []byte("HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbusy")
+
 // TestTurnstileIsBounded has more clients wait for an answer than may: the rest
 // are closed at once, and nobody who accepts waits.
 func TestTurnstileIsBounded(t *testing.T) {
-	turnstile := newTurnstile()
+	turnstile := newTurnstile(noRoom)
 	var told []*fakeConn
 	for range maxTold {
 		conn := newFakeConn("192.0.2.1")
@@ -225,7 +221,7 @@ func TestTurnstileIsBounded(t *testing.T) {
 // sends on. A pipe holds nothing, so that each waits for the other.
 func TestTurnstileTells(t *testing.T) {
 	conn := newFakeConn("192.0.2.1")
-	newTurnstile().turnAway(conn)
+	newTurnstile(noRoom).turnAway(conn)
 	if _, err := io.WriteString(conn.client, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\n"); err != nil {
 		t.Fatalf("the request is not read before the answer: %v", err)
 	}
@@ -234,7 +230,7 @@ func TestTurnstileTells(t *testing.T) {
 		t.Fatal(err)
 	}
 	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusTooManyRequests || !resp.Close || !strings.Contains(string(body), "PROXY_TOO_MANY_CONNECTIONS") {
+	if err != nil || resp.StatusCode != http.StatusTooManyRequests || !resp.Close || string(body) != "busy" {
 		t.Errorf("answer = %s %s, %v; want 429 and the end of the connection", resp.Status, body, err)
 	}
 	for range 2 {
@@ -248,6 +244,6 @@ func TestTurnstileTells(t *testing.T) {
 
 func TestTurnstileDoesNotWaitForTheSilent(t *testing.T) {
 	conn := newFakeConn("192.0.2.1")
-	newTurnstile().turnAway(conn)
+	newTurnstile(noRoom).turnAway(conn)
 	<-conn.closed // by its deadline
 }

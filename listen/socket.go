@@ -1,4 +1,4 @@
-package main
+package listen
 
 import (
 	"errors"
@@ -63,12 +63,4 @@ func socketRemedy(err error) string {
 		return " (the service manager forbids Unix sockets: in a unit of systemd, add RestrictAddressFamilies=AF_UNIX)"
 	}
 	return ""
-}
-
-// shownAddress returns an address that is listened on as PROXY_LISTEN takes it.
-func shownAddress(address net.Addr) string {
-	if address.Network() == "unix" {
-		return "unix:" + address.String()
-	}
-	return address.String()
 }

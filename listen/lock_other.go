@@ -1,6 +1,6 @@
 //go:build !unix || aix || solaris
 
-package main
+package listen
 
 // lockDirectory does nothing: two processes that start at the same time may
 // both find a socket that nobody listens on.

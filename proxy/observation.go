@@ -3,7 +3,6 @@ package proxy
 import (
 	"io"
 	"net/http"
-	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -112,18 +111,6 @@ func (p *Proxy) finish(ex *exchange, rec *recorder, whole bool) {
 	if ex.trace != nil {
 		ex.trace.End(name, ex.path, rec.Header().Get(errorHeader), o)
 	}
-}
-
-// observed returns a copy of list in which each client has its observer.
-func (p *Proxy) observed(list []Client) []Client {
-	list = slices.Clone(list)
-	if p.cfg.Observer == nil {
-		return list
-	}
-	for i := range list {
-		list[i].observer = p.cfg.Observer.Client(list[i].Name)
-	}
-	return list
 }
 
 // countedBody counts what is read of a request's body, which net/http's

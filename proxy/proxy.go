@@ -169,7 +169,7 @@ func New(cfg Config) (*Proxy, error) {
 		p.nobody = cfg.Observer.Client("")
 	}
 	p.looksWithin = !p.allows("/services/data")
-	p.clients.Store(&clients{list: p.counted(p.observed(cfg.Clients)), open: len(cfg.Clients) == 0})
+	p.clients.Store(&clients{list: p.counted(cfg.Clients), open: len(cfg.Clients) == 0})
 	reverse := &httputil.ReverseProxy{
 		Rewrite:        rewrite,
 		Transport:      &transport{base: cfg.Transport, tokens: cfg.Tokens, logger: cfg.Logger, traceUpstream: cfg.TraceUpstream},

@@ -197,28 +197,12 @@ func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, tra
 	if err != nil {
 		return nil, err
 	}
-	var answerer proxy.Logins // stays nil without logins, unlike a nil *login.Logins in it
-	if logins != nil {
-		answerer = logins
-	}
-	var tracer proxy.Tracer
-	if to.traces != nil {
-		tracer = to.traces
-	}
-	var queue *quota.Queue
-	if n := cfg.Salesforce.MaxConcurrent; n > 0 {
-		queue = quota.NewQueue(n)
-		to.metrics.FollowQueue(queue)
-	}
-	usage := new(quota.Usage)
-	to.metrics.FollowUsage(usage)
 	reserve, err := quota.ParseReserve(cfg.Proxy.APIReserve)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("PROXY_API_RESERVE %w", err)}
 	}
-	p, err := proxy.New(proxy.Config{
+	c := proxy.Config{
 		Tokens:        tokens,
-		Logins:        answerer,
 		Transport:     transport,
 		Subject:       cfg.Salesforce.Username,
 		Clients:       clients,
@@ -238,17 +222,27 @@ func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, tra
 			to.audit.denied(d)
 		},
 		Observer:      to.metrics,
-		Tracer:        tracer,
 		TraceUpstream: cfg.Traces.Upstream,
 		OnLimited:     to.metrics.Limited,
 		Reserve:       reserve,
-		Usage:         usage,
-		Queue:         queue,
+		Usage:         new(quota.Usage),
 		QueueTimeout:  cfg.Salesforce.QueueTimeout,
 		Logger:        to.logger,
 
 		MaxRequests: cfg.Proxy.MaxRequests, MaxRequestsPerClient: cfg.Proxy.MaxRequestsPerClient,
-	})
+	}
+	to.metrics.FollowUsage(c.Usage)
+	if n := cfg.Salesforce.MaxConcurrent; n > 0 {
+		c.Queue = quota.NewQueue(n)
+		to.metrics.FollowQueue(c.Queue)
+	}
+	if logins != nil { // or there would be Logins that are nil
+		c.Logins = logins
+	}
+	if to.traces != nil {
+		c.Tracer = to.traces
+	}
+	p, err := proxy.New(c)
 	if errors.Is(err, proxy.ErrAllowPath) {
 		return nil, usageError{fmt.Errorf("PROXY_ALLOW_PATHS: %w", err)}
 	}

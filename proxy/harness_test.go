@@ -280,8 +280,6 @@ type conn struct {
 	t testing.TB
 }
 
-func (c conn) Read(p []byte) (int, error) { return c.Reader.Read(p) }
-
 func (r *rig) dial(t testing.TB) conn {
 	t.Helper()
 	c, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))

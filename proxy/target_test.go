@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"cmp"
 	"net/http"
 	"testing"
 
@@ -38,19 +39,21 @@ func TestTargetArrivesAsSent(t *testing.T) {
 		{p + "query?acc%65ss_token=S&a=1", p + "query?a=1"},
 		{p + "query?side=1&xsid=2", ""},
 	} {
-		c := r.dial(t)
-		c.write("GET " + tt.sent + " HTTP/1.1\r\nHost: localhost\r\n\r\n")
-		if got := c.response("GET"); got.status != http.StatusOK {
-			t.Errorf("%s: answer = %d %s", tt.sent, got.status, got.body)
-			continue
-		}
-		want := tt.want
-		if want == "" {
-			want = tt.sent
-		}
-		if got := receive(t, targets, "the request"); got != want {
-			t.Errorf("%s arrived as %s, want %s", tt.sent, got, want)
-		}
+		r.wantArrival(t, targets, tt.sent, cmp.Or(tt.want, tt.sent))
+	}
+}
+
+// wantArrival sends a request for a target, byte for byte, and checks what arrives.
+func (r *rig) wantArrival(t *testing.T, targets <-chan string, sent, want string) {
+	t.Helper()
+	c := r.dial(t)
+	c.write("GET " + sent + " HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	if got := c.response("GET"); got.status != http.StatusOK {
+		t.Errorf("%s: answer = %d %s", sent, got.status, got.body)
+		return
+	}
+	if got := receive(t, targets, "the request"); got != want {
+		t.Errorf("%s arrived as %s, want %s", sent, got, want)
 	}
 }
 

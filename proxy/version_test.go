@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -40,19 +41,7 @@ func TestLowVersionsAreRaised(t *testing.T) {
 		{"/services/apexrest/v26.0/data/v26.0", ""},
 		{"/services/Soap/class/25.0", ""},
 	} {
-		c := r.dial(t)
-		c.write("GET " + tt.sent + " HTTP/1.1\r\nHost: localhost\r\n\r\n")
-		if got := c.response("GET"); got.status != http.StatusOK {
-			t.Errorf("%s: answer = %d %s", tt.sent, got.status, got.body)
-			continue
-		}
-		want := tt.want
-		if want == "" {
-			want = tt.sent
-		}
-		if got := receive(t, targets, "the request"); got != want {
-			t.Errorf("%s arrived as %s, want %s", tt.sent, got, want)
-		}
+		r.wantArrival(t, targets, tt.sent, cmp.Or(tt.want, tt.sent))
 	}
 	for sent, want := range map[string]string{
 		"u/25.0": "u/60.0", "c/25.0/00D5g000000DvOr/0DF5g0000000001": "c/60.0/00D5g000000DvOr/0DF5g0000000001",

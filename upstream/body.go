@@ -14,6 +14,7 @@ import (
 type body struct {
 	io.ReadCloser // net/http's, which knows where it ends
 	exchange
+	sized bool        // its length was announced
 	over  atomic.Bool // the connection is no longer this body's
 	ended error       // what Read has ended with; of the goroutine that reads
 	ahead []byte      // read already
@@ -74,10 +75,27 @@ func (b *body) Read(p []byte) (int, error) {
 		return 0, errBodyClosed
 	}
 	n, err := b.ReadCloser.Read(p)
+	if b.sized {
+		n, err = b.readOn(p, n, err)
+	}
 	if err != nil {
 		b.ended = b.end(err)
 	}
 	return n, b.ended
+}
+
+// readOn reads what else has arrived, without waiting, so that p is as full as
+// it can be: TLS gives one record at a time.
+func (b *body) readOn(p []byte, n int, err error) (int, error) {
+	b.conn.wire.asking = true
+	for more := 1; n < len(p) && more > 0 && err == nil; n += more {
+		more, err = b.ReadCloser.Read(p[n:])
+	}
+	b.conn.wire.asking = false
+	if err == errQuiet {
+		err = nil
+	}
+	return n, err
 }
 
 // end is called with what a Read has returned, and returns what to tell.

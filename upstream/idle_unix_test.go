@@ -75,11 +75,20 @@ func TestIdleConnectionThatHasSpoken(t *testing.T) {
 	want(t, transport, "POST", url, "body", 2)
 }
 
-// nothingToRead reports whether nothing waits in the socket, and leaves it there.
-func nothingToRead(w *wire) (nothing bool) {
+// nothingToRead reports whether nothing waits in the socket.
+func nothingToRead(w *wire) bool { return waiting(w) == 0 }
+
+// waiting returns how many bytes wait in the socket, and leaves them there; -1 at
+// its end.
+func waiting(w *wire) (n int) {
 	w.raw.Control(func(fd uintptr) {
-		_, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK)
-		nothing = err == syscall.EAGAIN
+		n, _, _ = syscall.Recvfrom(int(fd), make([]byte, 1<<20), syscall.MSG_PEEK)
+		switch n {
+		case -1:
+			n = 0
+		case 0:
+			n = -1
+		}
 	})
-	return nothing
+	return n
 }

@@ -109,7 +109,7 @@ func (t *Transport) exchange(c *conn, req *http.Request, m *message) (resp *http
 		x.finish()
 		return resp, false, nil
 	}
-	b := &body{ReadCloser: resp.Body, exchange: x}
+	b := &body{ReadCloser: resp.Body, exchange: x, sized: resp.ContentLength >= 0}
 	if resp.ContentLength < 0 {
 		b.settle()
 	}

@@ -69,7 +69,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if c := t.pool.take(originOf(req.URL, proxy)); c != nil {
 		resp, again, err := t.exchange(c, req, m)
-		if err == nil || !again {
+		if err == nil || !again || ctx.Err() != nil {
 			return resp, err
 		}
 		if m, err = repeated(req); err != nil {

@@ -351,6 +351,34 @@ func TestContextEnds(t *testing.T) {
 	}
 }
 
+// A request that is given up on a connection that was used before is not sent
+// again: nobody dials for it.
+func TestContextEndsOnUsedConnection(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	left := errors.New("the client left")
+	base := newBase()
+	url := peer(t, base, false, func(_ int, c net.Conn) {
+		hear(c)
+		say(c, ok2)
+		hear(c)
+		cancel(left)
+		hear(c)
+	})
+	dial, dials := base.DialContext, 0
+	base.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		dials++
+		return dial(ctx, network, address)
+	}
+	transport := newTransport(t, base)
+	if _, _, err := send(t, transport, "GET", url, ""); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := sendRequest(transport, newRequest(t, "GET", url, "").WithContext(ctx))
+	if err != left || dials != 1 {
+		t.Errorf("err = %v after %d dials, want %v after 1", err, dials, left)
+	}
+}
+
 func TestTimeouts(t *testing.T) {
 	silent := func(_ int, c net.Conn) { io.Copy(io.Discard, c) }
 	for _, secure := range []bool{false, true} {

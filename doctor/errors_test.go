@@ -162,7 +162,7 @@ var ownCodes = []struct {
 	{"PROXY_INSTANCE_UNTRUSTED", 502, "the certificate of the org's host is not trusted", "where a company proxy inspects TLS, set `SF_CA_FILE` to its CA certificate"},
 	{"PROXY_LOGIN_IS_SHARED", 403, "the call would end the login that all clients share", "do without it"},
 	{"PROXY_LOGIN_OFF", 403, "no client has a username and a password", "set `PROXY_CLIENT_<n>_USERNAME` and `PROXY_CLIENT_<n>_PASSWORD`"},
-	{"PROXY_MAX_CONCURRENT", 403, "as many requests run in the org as `SF_MAX_CONCURRENT` allows, and none ended within `SF_QUEUE_TIMEOUT`; the answer itself has Salesforce's code", "send it again, or let the clients send fewer long requests at a time"},
+	{"PROXY_MAX_CONCURRENT", 403, "as many requests run in the org as `SF_MAX_CONCURRENT` allows, and no place came free within `SF_QUEUE_TIMEOUT`; the answer itself has Salesforce's code", "send it again, or let the clients send fewer long requests at a time"},
 	{"PROXY_METHOD_NOT_ALLOWED", 403, "the method is never forwarded", "TRACE is not; SOAP is POST"},
 	{"PROXY_PATH_NEVER_ALLOWED", 403, "the path would hand out, show or end the shared login", "do without it"},
 	{"PROXY_PATH_NOT_ALLOWED", 403, "the path is not among those that are forwarded", "add a prefix of it to `PROXY_ALLOW_PATHS`"},

@@ -13,7 +13,7 @@ import (
 	"github.com/sfproxy/sfproxy/quota"
 )
 
-var errQueue = errors.New("ConcurrentRequests (Concurrent API Requests) Limit exceeded. (by sfproxy: as many requests of its clients run as SF_MAX_CONCURRENT allows, and none ended in time)")
+var errQueue = errors.New("ConcurrentRequests (Concurrent API Requests) Limit exceeded. (by sfproxy: as many requests of its clients run as SF_MAX_CONCURRENT allows, and no place came free in time)")
 
 // spendsRequests reports whether a request counts among the org's API requests.
 // The list of versions does not, nor what is about the login, and the streaming

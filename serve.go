@@ -17,7 +17,6 @@ import (
 	"github.com/sfproxy/sfproxy/config"
 	"github.com/sfproxy/sfproxy/listen"
 	"github.com/sfproxy/sfproxy/process"
-	"github.com/sfproxy/sfproxy/proxy"
 	"github.com/sfproxy/sfproxy/telemetry"
 	"github.com/sfproxy/sfproxy/upstream"
 )
@@ -135,29 +134,6 @@ func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*serv
 			proxy: handler, logins: logins, rotation: rotation, handshakes: handshakes}
 	}
 	return s, nil
-}
-
-// newAdminServer returns the server of the admin port, nil for none.
-func newAdminServer(cfg config.Proxy, health *telemetry.Health, metrics *telemetry.Metrics, logger *slog.Logger) *http.Server {
-	if cfg.AdminListen == "" {
-		return nil
-	}
-	admin := telemetry.NewAdmin(health, metrics)
-	if cfg.Profiles {
-		admin = withProfiles(admin)
-	}
-	return newHTTPServer(guardAdmin(admin, cfg.AllowHosts), logger)
-}
-
-// newHTTPServer returns a server without timeouts on bodies, which stream.
-func newHTTPServer(handler http.Handler, logger *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    proxy.MaxHeadBytes,
-		ErrorLog:          telemetry.NewServerLog(logger),
-	}
 }
 
 // run listens, serves and, once ctx ends, drains. Drains come before the

@@ -6,21 +6,16 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"slices"
 
 	"github.com/sfproxy/sfproxy/auth"
 	"github.com/sfproxy/sfproxy/config"
-	"github.com/sfproxy/sfproxy/key"
-	"github.com/sfproxy/sfproxy/listen"
 	"github.com/sfproxy/sfproxy/login"
-	"github.com/sfproxy/sfproxy/process"
 	"github.com/sfproxy/sfproxy/proxy"
 	"github.com/sfproxy/sfproxy/quota"
 	"github.com/sfproxy/sfproxy/telemetry"
@@ -39,19 +34,6 @@ func newTransport(sf config.Salesforce) (*http.Transport, error) {
 		}
 	}
 	return proxy.NewTransport(proxy.TransportConfig{Roots: roots, AllowPrivate: sf.AllowPrivate, HTTP2: sf.HTTP2}), nil
-}
-
-// parseKey returns the private key.
-func parseKey(sf config.Salesforce) (*key.Key, error) {
-	var parsed *key.Key
-	var err error
-	process.Erasing(func() {
-		parsed, err = key.Parse(sf.Key.Reveal(), key.Options{Passphrase: sf.KeyPassphrase.Reveal(), Alias: sf.KeyAlias})
-	})
-	if err != nil {
-		return nil, usageError{fmt.Errorf("%s: %w", sf.KeySource, err)}
-	}
-	return parsed, nil
 }
 
 // newOrg returns the org that the configuration names. onKey may be nil.
@@ -247,56 +229,4 @@ func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, tra
 		return nil, usageError{fmt.Errorf("PROXY_ALLOW_PATHS: %w", err)}
 	}
 	return p, err
-}
-
-// limitConnections bounds what l accepts. limited is called with the name of the
-// limit for each connection that goes over one.
-func limitConnections(l net.Listener, cfg config.Proxy, limited func(string), logger *slog.Logger) net.Listener {
-	limit := func(name, setting string, most int) listen.Limit {
-		logger, notice := logger.With("setting", setting, "limit", most), new(proxy.Notice)
-		return listen.Limit{Most: most, OnRefused: func(address string) {
-			limited(name)
-			if refused, due := notice.Due(); due {
-				logger.Warn("connections are refused: there are as many as may be at a time", "address", address, "refused", refused)
-			}
-		}}
-	}
-	limits := listen.Limits{
-		InAll:     limit("connections", "PROXY_MAX_CONNECTIONS", cfg.MaxConnections),
-		OfAddress: limit("connections_per_address", "PROXY_MAX_CONNECTIONS_PER_ADDRESS", cfg.MaxConnectionsPerAddress),
-	}
-	if cfg.TLSCertFile == "" {
-		limits.Answer = proxy.ConnectionRefusal()
-	}
-	return listen.NewConnections(l, limits)
-}
-
-// newHandshakes returns those of the proxy's listener, nil for none.
-func newHandshakes(cfg config.Proxy) (*listen.Handshakes, error) {
-	settings, err := listenerTLS(cfg)
-	if settings == nil || err != nil {
-		return nil, err
-	}
-	return listen.NewHandshakes(settings), nil
-}
-
-// listenerTLS returns the TLS settings of the proxy's listener, nil for none.
-func listenerTLS(cfg config.Proxy) (*tls.Config, error) {
-	if cfg.TLSCertFile == "" {
-		return nil, nil
-	}
-	var certificate tls.Certificate
-	var err error
-	process.Erasing(func() { certificate, err = tls.X509KeyPair(cfg.TLSCert, cfg.TLSKey.Reveal()) })
-	if err != nil {
-		return nil, usageError{fmt.Errorf("PROXY_TLS_CERT_FILE and PROXY_TLS_KEY_FILE: %w", err)}
-	}
-	var clients *x509.CertPool // nil for whoever comes
-	if cfg.TLSClientCAFile != "" {
-		clients = x509.NewCertPool()
-		if !clients.AppendCertsFromPEM(cfg.TLSClientCA) {
-			return nil, usageError{fmt.Errorf("PROXY_TLS_CLIENT_CA_FILE: %s holds no certificate", cfg.TLSClientCAFile)}
-		}
-	}
-	return listen.TLS(certificate, clients), nil
 }

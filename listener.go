@@ -16,13 +16,12 @@ import (
 	"github.com/sfproxy/sfproxy/telemetry"
 )
 
-// limitConnections bounds what l accepts. limited is called with the name of the
-// limit for each connection that goes over one.
-func limitConnections(l net.Listener, cfg config.Proxy, limited func(string), logger *slog.Logger) net.Listener {
+// limitConnections bounds what l accepts.
+func limitConnections(l net.Listener, cfg config.Proxy, to signals) net.Listener {
 	limit := func(name, setting string, most int) listen.Limit {
-		logger, notice := logger.With("setting", setting, "limit", most), new(proxy.Notice)
+		logger, notice := to.logger.With("setting", setting, "limit", most), new(proxy.Notice)
 		return listen.Limit{Most: most, OnRefused: func(address string) {
-			limited(name)
+			to.metrics.Limited(name)
 			if refused, due := notice.Due(); due {
 				logger.Warn("connections are refused: there are as many as may be at a time", "address", address, "refused", refused)
 			}
@@ -66,6 +65,17 @@ func listenerTLS(cfg config.Proxy) (*tls.Config, error) {
 		}
 	}
 	return listen.TLS(certificate, clients), nil
+}
+
+// newProxyServer returns the server for clients. handshakes is nil for no TLS.
+func newProxyServer(handler *proxy.Proxy, handshakes *listen.Handshakes, to signals) *http.Server {
+	server := newHTTPServer(handler, to.logger)
+	server.ConnContext = handler.ConnContext
+	if handshakes != nil {
+		server.TLSConfig = handshakes.Config()
+		to.metrics.FollowListenerCertificate(func() time.Time { return handshakes.Certificate().NotAfter })
+	}
+	return server
 }
 
 // newHTTPServer returns a server without timeouts on bodies, which stream.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"reflect"
 	"slices"
@@ -15,9 +14,7 @@ import (
 	"github.com/sfproxy/sfproxy/auth"
 	"github.com/sfproxy/sfproxy/config"
 	"github.com/sfproxy/sfproxy/listen"
-	"github.com/sfproxy/sfproxy/login"
 	"github.com/sfproxy/sfproxy/process"
-	"github.com/sfproxy/sfproxy/proxy"
 	"github.com/sfproxy/sfproxy/telemetry"
 	"github.com/sfproxy/sfproxy/watch"
 )
@@ -40,16 +37,11 @@ const (
 // the credentials of clients.
 // Everything else is read at start only.
 type reloader struct {
-	environ    []string
-	cfg        *config.Config // what is in use, but for the secrets, which are wiped
-	logger     *slog.Logger
-	metrics    *telemetry.Metrics
-	audit      audit
-	org        *auth.Org
-	manager    *auth.Manager
-	proxy      *proxy.Proxy
-	logins     *login.Logins // nil if no client can log in
-	rotation   *rotation
+	environ []string
+	cfg     *config.Config // what is in use, but for the secrets, which are wiped
+	signals
+	tokenFlow
+	mainFlow
 	handshakes *listen.Handshakes // nil if the listener has no TLS
 
 	fault    string         // why the configuration as it is now is not used; "" if it is

@@ -31,7 +31,7 @@ func TestReloadRefusesOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	r := &reloader{environ: environ, cfg: cfg, logger: slog.New(slog.NewTextHandler(&log, nil)), metrics: telemetry.NewMetrics("test")}
+	r := &reloader{environ: environ, cfg: cfg, signals: signals{logger: slog.New(slog.NewTextHandler(&log, nil)), metrics: telemetry.NewMetrics("test")}}
 	for _, step := range []struct {
 		text string
 		why  cause

@@ -17,8 +17,8 @@ import (
 	"github.com/sfproxy/sfproxy/config"
 	"github.com/sfproxy/sfproxy/listen"
 	"github.com/sfproxy/sfproxy/process"
+	"github.com/sfproxy/sfproxy/proxy"
 	"github.com/sfproxy/sfproxy/telemetry"
-	"github.com/sfproxy/sfproxy/upstream"
 )
 
 func newServeCommand(environ []string) *cobra.Command {
@@ -42,18 +42,16 @@ func newServeCommand(environ []string) *cobra.Command {
 
 // server is the process while it serves.
 type server struct {
-	cfg     *config.Config
-	keys    keys // at start
-	logger  *slog.Logger
-	audit   audit
-	manager *auth.Manager
-	traces  *telemetry.Traces // nil for none
-	health  *telemetry.Health
-	proxy   *http.Server
-	admin   *http.Server // nil for none
-	reload  *reloader    // nil for none
-	limited func(limit string)
-	paced   func(net.Listener) net.Listener // for the proxy
+	cfg  *config.Config
+	keys keys // at start
+	signals
+	tokenFlow
+	handler    *proxy.Proxy       // the main flow
+	handshakes *listen.Handshakes // nil for no TLS
+	health     *telemetry.Health
+	proxy      *http.Server
+	admin      *http.Server // nil for none
+	reload     *reloader    // nil for none
 }
 
 // serve runs the proxy until ctx ends, then lets the requests in flight finish.
@@ -77,8 +75,9 @@ func serve(ctx context.Context, cfg *config.Config, environ []string, logger *sl
 	return s.run(ctx, hangup, listening)
 }
 
-// newServer returns the process that serves. The secrets in cfg are wiped: what is
-// needed of them has been made of them.
+// newServer returns the process that serves: first what the configuration may be
+// wrong about, then the two flows, then the servers in front of them. The secrets
+// in cfg are wiped: what is needed of them has been made of them.
 func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*server, error) {
 	defer cfg.Wipe()
 	cfg = fitOpenFiles(cfg, logger)
@@ -94,107 +93,104 @@ func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*serv
 	if err != nil {
 		return nil, err
 	}
-	signals, err := newSignals(cfg, environ == nil, logger)
+	to, err := newSignals(cfg, environ == nil, logger)
 	if err != nil {
 		return nil, err
 	}
-	metrics, audit, traces := signals.metrics, signals.audit, signals.traces
-	rotation := newRotation(keys, metrics, audit, logger)
-	connections.DialContext = metrics.CountDials(connections.DialContext)
-	connections.TLSClientConfig.VerifyConnection = metrics.CountHandshake
-	transport := upstream.New(connections)
-	metrics.FollowIdle(transport.Idle)
-	org, err := newOrg(cfg.Salesforce, keys, rotation.note, transport, logger)
+	tokens, err := newTokenFlow(cfg.Salesforce, keys, connections, to)
 	if err != nil {
 		return nil, err
 	}
-	manager := auth.NewManager(traces.Grants(metrics.CountGrants(audit.grants(org.Grant))), logger)
-	logins, err := newLogins(cfg, keys.first, manager, transport, signals)
+	requests, err := newMainFlow(cfg, keys, tokens, to)
 	if err != nil {
-		manager.Close()
+		tokens.manager.Close()
 		return nil, err
 	}
-	handler, err := newProxy(cfg, manager, logins, transport, signals)
-	if err != nil {
-		manager.Close()
-		return nil, err
-	}
-	s := &server{cfg: cfg, keys: keys, logger: logger, audit: audit, manager: manager, traces: traces, limited: metrics.Limited,
-		proxy: newHTTPServer(handler, logger), paced: handler.Listener}
-	s.proxy.ConnContext = handler.ConnContext
-	s.health = &telemetry.Health{Outcome: func() auth.Outcome { return manager.Outcome(cfg.Salesforce.Username) }}
-	metrics.FollowTokens(s.health.Outcome, manager.Live)
-	if handshakes != nil {
-		s.proxy.TLSConfig = handshakes.Config()
-		metrics.FollowListenerCertificate(func() time.Time { return handshakes.Certificate().NotAfter })
-	}
-	s.admin = newAdminServer(cfg.Proxy, s.health, metrics, logger)
+	s := &server{cfg: cfg, keys: keys, signals: to, tokenFlow: tokens, handler: requests.proxy, handshakes: handshakes}
+	s.health = &telemetry.Health{Outcome: func() auth.Outcome { return tokens.manager.Outcome(cfg.Salesforce.Username) }}
+	to.metrics.FollowTokens(s.health.Outcome, tokens.manager.Live)
+	s.proxy = newProxyServer(requests.proxy, handshakes, to)
+	s.admin = newAdminServer(cfg.Proxy, s.health, to.metrics, logger)
 	if environ != nil {
-		s.reload = &reloader{environ: environ, cfg: cfg, logger: logger, metrics: metrics, audit: audit, org: org, manager: manager,
-			proxy: handler, logins: logins, rotation: rotation, handshakes: handshakes}
+		s.reload = &reloader{environ: environ, cfg: cfg, signals: to, tokenFlow: tokens, mainFlow: requests, handshakes: handshakes}
 	}
 	return s, nil
 }
 
-// run listens, serves and, once ctx ends, drains. Drains come before the
-// manager closes, since requests in flight may need a token yet. hangup is the
+// run listens, serves and, once ctx ends, drains and stops. hangup is the
 // reloader's.
 func (s *server) run(ctx context.Context, hangup <-chan os.Signal, listening func(net.Addr)) error {
-	listener, err := listen.Open("PROXY_LISTEN", s.cfg.Proxy.Listen)
+	clients, admin, err := s.listen()
 	if err != nil {
 		return err
 	}
-	listener = limitConnections(listener, s.cfg.Proxy, s.limited, s.logger)
-	secure := s.proxy.TLSConfig != nil // read here, since Serve sets one of its own
+	var running sync.WaitGroup
 	failed := make(chan error, 2)
-	var serving sync.WaitGroup
-	if s.admin != nil {
-		adminListener, err := listen.Open("PROXY_ADMIN_LISTEN", s.cfg.Proxy.AdminListen)
-		if err != nil {
-			listener.Close()
-			return err
-		}
-		s.logger.Info("admin port listening", "address", adminListener.Addr().String())
-		serving.Go(func() { failed <- s.admin.Serve(adminListener) })
-		defer s.admin.Close()
+	if admin != nil {
+		running.Go(func() { failed <- s.admin.Serve(admin) })
 	}
-	paced := s.paced(listener)
-	serving.Go(func() {
-		if secure {
-			failed <- s.proxy.ServeTLS(paced, "", "")
-			return
-		}
-		failed <- s.proxy.Serve(paced)
-	})
-	s.logger.Info("listening", "address", listen.Address(listener.Addr()), "tls", secure,
-		"login_url", s.cfg.Salesforce.LoginURL.String(), "subject", s.cfg.Salesforce.Username,
-		"clients", len(s.cfg.Clients), "version", version())
-	s.audit.started(s.cfg, s.keys, listen.Address(listener.Addr()))
+	running.Go(func() { failed <- s.serveClients(clients) })
+	s.tellStarted(clients.Addr())
 	if listening != nil {
-		listening(listener.Addr())
+		listening(clients.Addr())
 	}
-	serving.Go(func() { s.firstGrant(ctx) })
-	reloading, stopReloading := context.WithCancel(ctx)
+	background, stopBackground := context.WithCancel(ctx)
+	running.Go(func() { s.firstGrant(background) })
 	if s.reload != nil {
-		serving.Go(func() { s.reload.run(reloading, hangup) })
+		running.Go(func() { s.reload.run(background, hangup) })
 	}
 
 	select {
 	case err = <-failed:
 		err = fmt.Errorf("serving: %w", err)
 	case <-ctx.Done():
-		err = s.drain(ctx)
+		s.drain(ctx)
 	}
 	s.proxy.Close()
 	if s.admin != nil {
 		s.admin.Close()
 	}
-	stopReloading()
-	s.manager.Close()
-	serving.Wait()
+	stopBackground()
+	s.manager.Close() // after the drain: requests in flight may have needed a token yet
+	running.Wait()
 	s.audit.stopped(err)
 	s.traces.Close(context.WithoutCancel(ctx))
 	return err
+}
+
+// listen opens the listeners for clients and for the admin port, the latter nil
+// for none.
+func (s *server) listen() (clients, admin net.Listener, err error) {
+	clients, err = listen.Open("PROXY_LISTEN", s.cfg.Proxy.Listen)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.admin != nil {
+		if admin, err = listen.Open("PROXY_ADMIN_LISTEN", s.cfg.Proxy.AdminListen); err != nil {
+			clients.Close()
+			return nil, nil, err
+		}
+		s.logger.Info("admin port listening", "address", admin.Addr().String())
+	}
+	return limitConnections(clients, s.cfg.Proxy, s.signals), admin, nil
+}
+
+// serveClients serves until the server is closed or fails, and returns why.
+func (s *server) serveClients(l net.Listener) error {
+	l = s.handler.Listener(l)
+	if s.handshakes != nil {
+		return s.proxy.ServeTLS(l, "", "")
+	}
+	return s.proxy.Serve(l)
+}
+
+// tellStarted says that the proxy listens on address, and what is in force.
+func (s *server) tellStarted(address net.Addr) {
+	shown := listen.Address(address)
+	s.logger.Info("listening", "address", shown, "tls", s.handshakes != nil,
+		"login_url", s.cfg.Salesforce.LoginURL.String(), "subject", s.cfg.Salesforce.Username,
+		"clients", len(s.cfg.Clients), "version", version())
+	s.audit.started(s.cfg, s.keys, shown)
 }
 
 // firstGrant asks for tokens until one is granted, so that the proxy is ready
@@ -219,15 +215,14 @@ func (s *server) firstGrant(ctx context.Context) {
 
 // drain refuses new requests and waits for those in flight, up to the drain
 // time.
-func (s *server) drain(ctx context.Context) error {
+func (s *server) drain(ctx context.Context) {
 	s.health.Stopping()
 	s.logger.Info("stopping", "cause", context.Cause(ctx).Error(), "drain_timeout", s.cfg.Proxy.DrainTimeout.String())
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Proxy.DrainTimeout)
 	defer cancel()
 	if err := s.proxy.Shutdown(limit); err != nil {
 		s.logger.Warn("requests were still running at the end of the drain time; they are cut")
-		return nil
+		return
 	}
 	s.logger.Info("stopped")
-	return nil
 }

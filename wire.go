@@ -19,6 +19,7 @@ import (
 	"github.com/sfproxy/sfproxy/proxy"
 	"github.com/sfproxy/sfproxy/quota"
 	"github.com/sfproxy/sfproxy/telemetry"
+	"github.com/sfproxy/sfproxy/upstream"
 )
 
 // newTransport returns the connections to the org.
@@ -34,6 +35,45 @@ func newTransport(sf config.Salesforce) (*http.Transport, error) {
 		}
 	}
 	return proxy.NewTransport(proxy.TransportConfig{Roots: roots, AllowPrivate: sf.AllowPrivate, HTTP2: sf.HTTP2}), nil
+}
+
+// tokenFlow is what gets tokens from the org.
+type tokenFlow struct {
+	rotation  *rotation
+	org       *auth.Org
+	manager   *auth.Manager
+	transport *upstream.Transport // to the org, for requests as well
+}
+
+// newTokenFlow returns the token flow over connections. The manager is to be closed.
+func newTokenFlow(sf config.Salesforce, k keys, connections *http.Transport, to signals) (tokenFlow, error) {
+	connections.DialContext = to.metrics.CountDials(connections.DialContext)
+	connections.TLSClientConfig.VerifyConnection = to.metrics.CountHandshake
+	transport := upstream.New(connections)
+	to.metrics.FollowIdle(transport.Idle)
+	rotation := newRotation(k, to.metrics, to.audit, to.logger)
+	org, err := newOrg(sf, k, rotation.note, transport, to.logger)
+	if err != nil {
+		return tokenFlow{}, err
+	}
+	manager := auth.NewManager(to.traces.Grants(to.metrics.CountGrants(to.audit.grants(org.Grant))), to.logger)
+	return tokenFlow{rotation, org, manager, transport}, nil
+}
+
+// mainFlow is what answers clients.
+type mainFlow struct {
+	logins *login.Logins // nil if no client can log in
+	proxy  *proxy.Proxy
+}
+
+// newMainFlow returns the main flow with the tokens of tokens.
+func newMainFlow(cfg *config.Config, k keys, tokens tokenFlow, to signals) (mainFlow, error) {
+	logins, err := newLogins(cfg, k.first, tokens.manager, tokens.transport, to)
+	if err != nil {
+		return mainFlow{}, err
+	}
+	p, err := newProxy(cfg, tokens.manager, logins, tokens.transport, to)
+	return mainFlow{logins, p}, err
 }
 
 // newOrg returns the org that the configuration names. onKey may be nil.

@@ -161,14 +161,3 @@ func TestParseReserveRefuses(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkAllows(b *testing.B) {
-	reserve, _ := quota.ParseReserve("10%")
-	var usage quota.Usage
-	now := time.Now()
-	usage.Note(quota.Reading{Used: 10, Limit: 15000}, quota.Reading{}, now)
-	b.ReportAllocs()
-	for b.Loop() {
-		usage.Allows(reserve, now)
-	}
-}

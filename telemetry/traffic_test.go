@@ -166,15 +166,3 @@ func TestRequestsCostNoMemory(t *testing.T) {
 		t.Errorf("counting a request takes %v allocations, want none", n)
 	}
 }
-
-func BenchmarkDone(b *testing.B) {
-	m := telemetry.NewMetrics("v1.2.3")
-	client, o := m.Client("billing"), seen()
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			m.Arrived()
-			client.Done(o)
-		}
-	})
-}

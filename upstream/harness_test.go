@@ -47,7 +47,7 @@ func newTransport(t testing.TB, base *http.Transport) *Transport {
 
 // peer is an upstream that speaks bytes. secure makes it one of TLS, which base
 // then trusts.
-func peer(t *testing.T, base *http.Transport, secure bool, talk func(n int, c net.Conn)) string {
+func peer(t testing.TB, base *http.Transport, secure bool, talk func(n int, c net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

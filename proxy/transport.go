@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -9,16 +8,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
-
-	"github.com/sfproxy/sfproxy/auth"
 )
 
 // TransportConfig is what a transport to an org is made of.
@@ -81,22 +74,11 @@ type transport struct {
 	base     http.RoundTripper
 	tokens   Tokens
 	logger   *slog.Logger
-	policies sync.Map // subject → *policyRefusal, the last that a renewal was tried against
+	policies policyRefusals
 	opinions opinions
 
 	traceUpstream bool
 }
-
-// policyRefusal is that a session policy of the org refused a token. It will
-// refuse the next one as well, most likely, so for policyMemory no other
-// renewal is tried against it, whichever token a request then has.
-type policyRefusal struct {
-	token  *auth.Token
-	at     time.Time
-	warned atomic.Bool
-}
-
-const policyMemory = time.Hour
 
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ex := exchangeOf(req.Context())
@@ -124,8 +106,10 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err == nil && refusal != accepted {
 		t.opinions.of(ex.token).giveUp(ex.path)
 	}
-	if err == nil && refusal == refusedByPolicy {
-		t.warnOfPolicy(ex)
+	if err == nil && refusal == refusedByPolicy && t.policies.inVain(ex.client.Subject) {
+		t.logger.Warn("Salesforce does not take this user's sessions for the API that was called",
+			"request_id", ex.id, "subject", ex.client.Subject, "path", ex.path,
+			"hint", "check the app's OAuth scopes (api), the user's API Enabled permission, and the session security level and login IP ranges of the profile")
 	}
 	return resp, err
 }
@@ -193,69 +177,6 @@ func (t *transport) send(out *http.Request, ex *exchange, p Part) (*http.Respons
 	return resp, nil
 }
 
-// outbound returns req with the token, the token's instance and a body reader
-// of its own. Its context is the inbound one: ReverseProxy's would pass interim
-// responses on, 100 Continue to a client that did not ask for it among them.
-func outbound(ctx context.Context, req *http.Request, ex *exchange) (*http.Request, error) {
-	out := req.WithContext(ctx)
-	target := *req.URL
-	target.Scheme, target.Host = ex.token.InstanceURL.Scheme, ex.token.InstanceURL.Host
-	out.URL, out.Host = &target, target.Host
-	out.Proto, out.ProtoMajor, out.ProtoMinor = "HTTP/1.1", 1, 1 // of an HTTP/1.0 client's request it would not wait for 100 Continue
-	out.Header = maps.Clone(req.Header)
-	credential := ex.token.AccessToken.Reveal()
-	out.Header["Authorization"] = []string{"Bearer " + credential}
-	if within(ex.path, "/services/async") {
-		out.Header["X-Sfdc-Session"] = []string{credential} // where Bulk API 1.0 looks
-	}
-	out.Body, out.GetBody = nil, nil
-	if ex.body == nil {
-		return out, nil
-	}
-	return out, attachBody(out, ex)
-}
-
-// attachBody gives out the exchange's body. GetBody lets net/http send a
-// request again that died with an idle connection before a byte was written.
-func attachBody(out *http.Request, ex *exchange) error {
-	out.Trailer = ex.inbound.Trailer // filled when the body ends, see body.end
-	if ex.bodyWhole && len(out.Trailer) == 0 {
-		out.ContentLength, out.TransferEncoding = ex.body.size(), nil
-	}
-	if !ex.bodyWhole {
-		// Ask first, so that a refused token costs no upload.
-		out.Header["Expect"] = []string{"100-continue"}
-	}
-	if out.ContentLength == 0 {
-		return nil
-	}
-	out.GetBody = func() (io.ReadCloser, error) { return bodyWith(ex, "") }
-	if e := ex.envelope; e != nil {
-		session := e.with(ex.token.AccessToken.Reveal())
-		if out.ContentLength > 0 {
-			out.ContentLength += int64(len(session) - (e.end - e.start))
-		}
-		out.GetBody = func() (io.ReadCloser, error) { return bodyWith(ex, session) }
-	}
-	var err error
-	out.Body, err = out.GetBody()
-	return err
-}
-
-// bodyWith starts an attempt to send the exchange's body, with session in its
-// place if the body is an envelope.
-func bodyWith(ex *exchange, session string) (io.ReadCloser, error) {
-	if ex.envelope == nil {
-		return ex.body.reader(0)
-	}
-	rest, err := ex.body.reader(ex.envelope.end)
-	if err != nil {
-		return nil, err
-	}
-	head := ex.body.beginning()[:ex.envelope.start]
-	return &peeked{Reader: io.MultiReader(bytes.NewReader(head), strings.NewReader(session), rest), Closer: rest}, nil
-}
-
 // replayable reports whether the request can be sent again from its first byte.
 // If so, the attempt that was refused is over.
 func (ex *exchange) replayable() bool {
@@ -265,38 +186,9 @@ func (ex *exchange) replayable() bool {
 // curable reports whether a new token may help against a refusal.
 func (t *transport) curable(r refusal, ex *exchange) bool {
 	if r == refusedByPolicy {
-		return t.worthRenewing(ex)
+		return t.policies.worthRenewing(ex.client.Subject, ex.token)
 	}
 	return !t.opinions.of(ex.token).isHopeless(ex.path)
-}
-
-// worthRenewing reports whether a new token may help against a session policy.
-// It may once: the token can be older than what it lacks.
-func (t *transport) worthRenewing(ex *exchange) bool {
-	this := &policyRefusal{token: ex.token, at: time.Now()}
-	for {
-		seen, known := t.policies.LoadOrStore(ex.client.Subject, this)
-		last := seen.(*policyRefusal)
-		switch {
-		case !known || last.token == ex.token:
-			return true
-		case this.at.Sub(last.at) < policyMemory:
-			return false
-		case t.policies.CompareAndSwap(ex.client.Subject, last, this):
-			return true
-		}
-	}
-}
-
-// warnOfPolicy says, once for each renewal that was tried, that it was in vain.
-func (t *transport) warnOfPolicy(ex *exchange) {
-	seen, _ := t.policies.Load(ex.client.Subject)
-	if last, ok := seen.(*policyRefusal); !ok || last.warned.Swap(true) {
-		return
-	}
-	t.logger.Warn("Salesforce does not take this user's sessions for the API that was called",
-		"request_id", ex.id, "subject", ex.client.Subject, "path", ex.path,
-		"hint", "check the app's OAuth scopes (api), the user's API Enabled permission, and the session security level and login IP ranges of the profile")
 }
 
 // discard ends an answer that is not passed on. What is left of it is read, if

@@ -129,7 +129,7 @@ func byAPIKey(accounts []Account, name, key string) (*Account, error) {
 }
 
 // fingerprint changes with any of the account's credentials.
-func (a *Account) fingerprint(key []byte) Fingerprint {
+func (a *Account) fingerprint(key []byte) fingerprint {
 	h := hmac.New(sha256.New, key)
 	for _, part := range []string{"fingerprint", a.Client, a.Username, a.ConsumerKey} {
 		sum := sha256.Sum256([]byte(part))
@@ -138,5 +138,5 @@ func (a *Account) fingerprint(key []byte) Fingerprint {
 	for _, sum := range []Hash{a.Password, a.PasswordAndToken, a.ConsumerSecret, a.APIKey} {
 		h.Write(sum[:])
 	}
-	return Fingerprint(h.Sum(nil))
+	return fingerprint(h.Sum(nil))
 }

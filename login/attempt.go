@@ -1,6 +1,10 @@
 package login
 
-import "net/http"
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+)
 
 // Outcome is what has become of a login.
 type Outcome string
@@ -28,6 +32,61 @@ type Attempt struct {
 	Subject  string // "" if refused, and of a logout
 	Outcome  Outcome
 	Reason   error // nil if all is well
+}
+
+var errPlain = errors.New("a password may not come over plain HTTP from another machine: use https, or set PROXY_ALLOW_PLAIN_LOGIN=true where the network is trusted")
+
+// authenticate runs check for a request that may log in by a name, and tells of
+// a refusal. It does not log the name: people type passwords there.
+func (l *Logins) authenticate(w http.ResponseWriter, r *http.Request, attempt *Attempt, name string, check func() (*Account, error)) (*Account, error) {
+	address := addressOf(r)
+	attempt.Username = known(l.accounts(), name)
+	account, err := l.check(r, address, check)
+	if err != nil {
+		l.loggerOf(w).Warn("login refused", "address", address, "how", attempt.How, "reason", err)
+		attempt.Outcome, attempt.Reason = Refused, err
+		l.tell(w, r, *attempt)
+		return nil, err
+	}
+	l.loggerOf(w).Info("login", "address", address, "how", attempt.How, "client", account.Client)
+	return account, nil
+}
+
+// check runs check unless the request may not log in at all.
+func (l *Logins) check(r *http.Request, address string, check func() (*Account, error)) (*Account, error) {
+	if r.TLS == nil && !l.cfg.AllowPlain && !fromLoopback(r) {
+		return nil, errPlain
+	}
+	if wait := l.throttle.wait(address); wait > 0 {
+		return nil, &throttledError{wait}
+	}
+	account, err := check()
+	if err != nil {
+		l.throttle.failed(address)
+	}
+	return account, err
+}
+
+// userOf returns the user behind the account of a client that may log in, and
+// tells of what has become of the login.
+func (l *Logins) userOf(w http.ResponseWriter, r *http.Request, attempt *Attempt, account *Account, version string) (*user, error) {
+	who, err := l.users.get(r.Context(), account.Subject, version)
+	attempt.Client, attempt.Subject, attempt.Outcome, attempt.Reason = account.Client, account.Subject, OK, err
+	if err != nil {
+		l.loggerOf(w).Warn("login failed: Salesforce does not tell about the user", "client", account.Client, "error", err)
+		attempt.Outcome = Failed
+	}
+	l.tell(w, r, *attempt)
+	return who, err
+}
+
+// loggerOf returns the logger for one answer. Whoever calls ServeSOAP or
+// ServeOAuth may have given the answer an id.
+func (l *Logins) loggerOf(w http.ResponseWriter) *slog.Logger {
+	if id := w.Header().Get("X-Request-Id"); id != "" {
+		return l.logger.With("request_id", id)
+	}
+	return l.logger
 }
 
 // tell tells of an attempt; w is for its answer.

@@ -15,9 +15,9 @@ func testSessions() *sessions { return newSessions(bytes.Repeat([]byte{1}, 32), 
 func TestSessionLastsItsTimeAndNoLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := testSessions()
-		text := s.issue(testOrg, "etl", Fingerprint{1})
+		text := s.issue(testOrg, "etl", fingerprint{1})
 		time.Sleep(time.Hour - 2*time.Second)
-		if got, err := s.open(text); err != nil || got.client != "etl" || got.fingerprint != (Fingerprint{1}) {
+		if got, err := s.open(text); err != nil || got.client != "etl" || got.fingerprint != (fingerprint{1}) {
 			t.Errorf("open = %+v, %v, want etl's session", got, err)
 		}
 		time.Sleep(2 * time.Second)
@@ -29,14 +29,14 @@ func TestSessionLastsItsTimeAndNoLonger(t *testing.T) {
 
 func TestSessionsDiffer(t *testing.T) {
 	s := testSessions()
-	if a, b := s.issue(testOrg, "etl", Fingerprint{}), s.issue(testOrg, "etl", Fingerprint{}); a == b {
+	if a, b := s.issue(testOrg, "etl", fingerprint{}), s.issue(testOrg, "etl", fingerprint{}); a == b {
 		t.Error("two sessions are the same")
 	}
 }
 
 func TestBentSessionsAreRefused(t *testing.T) {
 	s := testSessions()
-	good := s.issue(testOrg, "etl", Fingerprint{})
+	good := s.issue(testOrg, "etl", fingerprint{})
 	for i := range good {
 		for _, c := range []byte("A0._!") {
 			bent := []byte(good)
@@ -66,12 +66,12 @@ func TestEndedSessionsAreForgottenOnceExpired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := testSessions()
 		for range 100 {
-			if _, err := s.end(s.issue(testOrg, "etl", Fingerprint{})); err != nil {
+			if _, err := s.end(s.issue(testOrg, "etl", fingerprint{})); err != nil {
 				t.Fatal(err)
 			}
 		}
 		time.Sleep(2 * time.Hour)
-		s.end(s.issue(testOrg, "etl", Fingerprint{}))
+		s.end(s.issue(testOrg, "etl", fingerprint{}))
 		if got := len(s.ended); got != 1 {
 			t.Errorf("%d ended sessions are remembered, want 1", got)
 		}
@@ -105,7 +105,7 @@ func TestThrottleForgetsAfterAMinute(t *testing.T) {
 // FuzzOpenSession: nothing that was not issued is opened.
 func FuzzOpenSession(f *testing.F) {
 	s := testSessions()
-	f.Add(newSessions(bytes.Repeat([]byte{2}, 32), time.Hour).issue(testOrg, "etl", Fingerprint{})) // of another key
+	f.Add(newSessions(bytes.Repeat([]byte{2}, 32), time.Hour).issue(testOrg, "etl", fingerprint{})) // of another key
 	f.Add(testOrg + "!")
 	f.Fuzz(func(t *testing.T, text string) {
 		if opened, err := s.open(text); err == nil {

@@ -30,8 +30,8 @@ const (
 	maxSession     = 512
 )
 
-// Fingerprint stands for a client's credential at the time of its login.
-type Fingerprint [fingerprintSize]byte
+// fingerprint stands for a client's credential at the time of its login.
+type fingerprint [fingerprintSize]byte
 
 const fingerprintSize = 12
 
@@ -50,7 +50,7 @@ func newSessions(key []byte, ttl time.Duration) *sessions {
 
 // issue returns a new session of client. orgID is the 15-character id that
 // clients may read off it.
-func (s *sessions) issue(orgID, client string, f Fingerprint) string {
+func (s *sessions) issue(orgID, client string, f fingerprint) string {
 	payload := make([]byte, 0, headSize+len(client)+macSize)
 	payload = append(payload, sessionVersion)
 	expires := time.Now().Add(s.ttl + time.Second - 1)                       // rounded up to a second
@@ -67,7 +67,7 @@ func (s *sessions) issue(orgID, client string, f Fingerprint) string {
 // session is an opened session.
 type session struct {
 	client      string
-	fingerprint Fingerprint
+	fingerprint fingerprint
 	expires     time.Time
 	mac         [macSize]byte
 }
@@ -88,7 +88,7 @@ func (s *sessions) open(text string) (session, error) {
 	}
 	opened := session{
 		client:      string(payload[headSize:]),
-		fingerprint: Fingerprint(payload[9 : 9+fingerprintSize]),
+		fingerprint: fingerprint(payload[9 : 9+fingerprintSize]),
 		expires:     time.Unix(int64(binary.BigEndian.Uint64(payload[1:9])), 0), // #nosec G115 -- as issue has put it there
 		mac:         mac,
 	}

@@ -20,8 +20,8 @@ const (
 	nsEnterprise = "urn:enterprise.soap.sforce.com"
 )
 
-// MaxEnvelope bounds the envelope of a login() or logout(), in bytes.
-const MaxEnvelope = 64 << 10
+// maxEnvelope bounds the envelope of a login() or logout(), in bytes.
+const maxEnvelope = 64 << 10
 
 // endpoint is what the path of a SOAP request says.
 type endpoint struct {
@@ -124,7 +124,7 @@ func newDecoder(text []byte) *xml.Decoder {
 
 // latin1 returns r, of which each byte is a character, in UTF-8.
 func latin1(r io.Reader) (io.Reader, error) {
-	raw, err := io.ReadAll(io.LimitReader(r, MaxEnvelope))
+	raw, err := io.ReadAll(io.LimitReader(r, maxEnvelope))
 	if err != nil {
 		return nil, err
 	}

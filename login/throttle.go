@@ -1,6 +1,7 @@
 package login
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -64,6 +65,13 @@ func (t *throttle) recent(address string) []time.Time {
 		times = times[1:]
 	}
 	return times
+}
+
+// throttledError says that an address has to wait after failed logins.
+type throttledError struct{ wait time.Duration }
+
+func (e *throttledError) Error() string {
+	return fmt.Sprintf("too many failed logins from this address; try again in %s", e.wait.Round(time.Second))
 }
 
 // bySocket reports whether a request came by a Unix socket.

@@ -22,9 +22,6 @@ const (
 	WriteObjects Rule = "write_objects"
 )
 
-// Rules are all rules.
-var Rules = []Rule{Paths, APIVersions, Body, ReadOnly, ReadObjects, WriteObjects}
-
 // Config is what a policy is made of. Its zero value allows everything.
 type Config struct {
 	// ReadOnly lets only pass what surely changes nothing.

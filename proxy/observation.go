@@ -88,7 +88,7 @@ func (p *Proxy) finish(ex *exchange, rec *recorder, whole bool) {
 		return
 	}
 	o := &ex.seen
-	o.Status, o.Whole, o.Sent = rec.status, whole, rec.bytes
+	o.Status, o.Whole, o.Sent = rec.status, whole, rec.bytes.Load()
 	o.Duration, o.Received = time.Since(ex.started), ex.received.bytes.Load()
 	switch {
 	case !whole && ex.inbound.Context().Err() != nil:

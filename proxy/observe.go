@@ -72,7 +72,7 @@ func (p *Proxy) logExchange(ex *exchange, rec *recorder, whole bool) {
 		slog.String("method", ex.inbound.Method),
 		slog.String("path", ex.path[:min(len(ex.path), maxLoggedPath)]), // never the query: SOQL holds personal data
 		slog.Int("status", rec.status),
-		slog.Int64("bytes", rec.bytes),
+		slog.Int64("bytes", rec.bytes.Load()),
 		slog.Int64("duration_ms", time.Since(ex.started).Milliseconds()))
 	if ex.client != nil && ex.client.Name != "" {
 		attrs = append(attrs, slog.String("client", ex.client.Name))

@@ -105,8 +105,7 @@ func (p *Proxy) noteSlow(n requestNote, slowAt string, bytes int64) {
 // errTooSlow.
 type pacedBody struct {
 	io.ReadCloser
-	pace   *pace // its connection's, or its own
-	bytes  atomic.Int64
+	pace   *pace       // its connection's, or its own
 	ended  atomic.Bool // well or not
 	writer http.ResponseWriter
 	http1  bool
@@ -123,8 +122,8 @@ func (p *Proxy) paceBody(b *pacedBody, ex *exchange, w http.ResponseWriter, r *h
 		return
 	}
 	b.pace = new(pace)
-	p.initPace(b.pace, b.bytes.Load, func() {
-		p.noteSlow(ex.note(), slowBody, b.bytes.Load())
+	p.initPace(b.pace, ex.received.bytes.Load, func() {
+		p.noteSlow(ex.note(), slowBody, ex.received.bytes.Load())
 		b.setDeadline(longAgo)
 	})
 }
@@ -137,7 +136,6 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	b.pace.begin()
 	n, err := b.ReadCloser.Read(p)
 	slow := b.pace.end()
-	b.bytes.Add(int64(n))
 	if err != nil {
 		b.ended.Store(true)
 		if slow && err != io.EOF {
@@ -184,15 +182,14 @@ type pacedWriter struct {
 	duplex bool       // the body is read on while the answer is written
 	begun  bool       // the answer is
 	pace   *pace      // nil for HTTP/1
-	bytes  atomic.Int64
 }
 
 // paceStream returns the pace of an answer by HTTP/2. What the client has taken
 // is not to be seen there, and what it has made room for is.
 func (p *Proxy) paceStream(ex *exchange, w *pacedWriter) *pace {
 	c := new(pace)
-	p.initPace(c, w.bytes.Load, func() {
-		p.noteSlow(ex.note(), slowReader, w.bytes.Load())
+	p.initPace(c, ex.recorder.bytes.Load, func() {
+		p.noteSlow(ex.note(), slowReader, ex.recorder.bytes.Load())
 		http.NewResponseController(w.ResponseWriter).SetWriteDeadline(longAgo)
 	})
 	return c
@@ -231,7 +228,6 @@ func (w *pacedWriter) Write(b []byte) (int, error) {
 	}
 	w.pace.begin()
 	n, err := w.ResponseWriter.Write(b)
-	w.bytes.Add(int64(n))
 	w.pace.end()
 	return n, err
 }

@@ -161,7 +161,7 @@ func (c *pacedConn) done(ex *exchange) {
 // cutRead ends a read of the request's body. The answer can still be written.
 func (c *pacedConn) cutRead() {
 	if ex := c.exchange.Load(); ex != nil {
-		c.proxy.noteSlow(ex.note(), slowBody, ex.upload.bytes.Load())
+		c.proxy.noteSlow(ex.note(), slowBody, ex.received.bytes.Load())
 	}
 	c.Conn.SetReadDeadline(longAgo)
 }

@@ -1,6 +1,9 @@
 package proxy
 
-import "net/http"
+import (
+	"net/http"
+	"sync/atomic"
+)
 
 // recorder notes status and size of an answer. Flush and the like reach the
 // real writer through Unwrap.
@@ -8,7 +11,7 @@ type recorder struct {
 	http.ResponseWriter
 	ex     *exchange
 	status int
-	bytes  int64
+	bytes  atomic.Int64
 }
 
 func (r *recorder) WriteHeader(status int) {
@@ -23,7 +26,7 @@ func (r *recorder) Write(b []byte) (int, error) {
 		r.status = http.StatusOK
 	}
 	n, err := r.ResponseWriter.Write(b)
-	r.bytes += int64(n)
+	r.bytes.Add(int64(n))
 	return n, err
 }
 

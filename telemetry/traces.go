@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-logr/logr" // which the SDK logs by
 	// OpenTelemetry's own SDK and exporter: batches, retries, sampling and the
 	// OTEL_* variables behave as operators know them.
 	"go.opentelemetry.io/otel"
@@ -40,7 +41,9 @@ type Traces struct {
 // Specification). It does not wait for the receiver; what cannot be sent is told
 // to logger, once a minute at most.
 func NewTraces(ctx context.Context, endpoint, version string, logger *slog.Logger) (*Traces, error) {
-	otel.SetErrorHandler(&traceErrors{logger: logger})
+	faults := &traceErrors{logger: logger}
+	otel.SetErrorHandler(faults)
+	otel.SetLogger(logr.New(sdkLog{faults}))
 	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(strings.TrimSuffix(endpoint, "/")+"/v1/traces"))
 	if err != nil {
 		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_ENDPOINT: %w", err)
@@ -77,9 +80,22 @@ type traceErrors struct {
 func (e *traceErrors) Handle(err error) {
 	now, last := time.Now().Unix(), e.last.Load()
 	if now-last >= 60 && e.last.CompareAndSwap(last, now) {
-		e.logger.Warn("traces have a fault", "error", err.Error(), "hint", "see the OTEL_* variables that are set, and the receiver")
+		e.logger.Warn("traces have a fault", "error", clip(err.Error()), "hint", "see the OTEL_* variables that are set, and the receiver")
 	}
 }
+
+// sdkLog takes what the SDK logs by itself, and passes on what is wrong without
+// the values: headers that cannot be read are among them, which hold keys.
+type sdkLog struct{ faults *traceErrors }
+
+func (l sdkLog) Error(err error, what string, _ ...any) {
+	l.faults.Handle(fmt.Errorf("%s: %w", what, err))
+}
+func (sdkLog) Enabled(int) bool                 { return false }
+func (sdkLog) Info(int, string, ...any)         {}
+func (sdkLog) Init(logr.RuntimeInfo)            {}
+func (l sdkLog) WithName(string) logr.LogSink   { return l }
+func (l sdkLog) WithValues(...any) logr.LogSink { return l }
 
 // Start implements [proxy.Tracer].
 func (t *Traces) Start(r *http.Request, id string) proxy.Trace {

@@ -1,6 +1,7 @@
 package telemetry_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -89,5 +90,20 @@ func TestTracesOfOddPaths(t *testing.T) {
 	}
 	if len(got) > 8<<10 {
 		t.Errorf("the spans have %d bytes", len(got))
+	}
+}
+
+// The SDK puts a header that it cannot read into a line of its own, on stderr:
+// what is wrong is told in the log, and the header, which is a key, is not.
+func TestTracesTellNoHeaders(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-api-key:s3cr3t")
+	var log bytes.Buffer
+	traces, err := telemetry.NewTraces(t.Context(), "http://127.0.0.1:1", "1", slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	traces.Close(t.Context())
+	if !strings.Contains(log.String(), "parse headers") || strings.Contains(log.String(), "s3cr3t") {
+		t.Errorf("log = %s, want the fault without the header", &log)
 	}
 }

@@ -97,7 +97,7 @@ func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*serv
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := newTokenFlow(cfg.Salesforce, keys, connections, to)
+	tokens, err := newTokenFlow(cfg, keys, connections, to)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,6 @@ func newServer(cfg *config.Config, environ []string, logger *slog.Logger) (*serv
 	}
 	s := &server{cfg: cfg, keys: keys, signals: to, tokenFlow: tokens, handler: requests.proxy, handshakes: handshakes}
 	s.health = &telemetry.Health{Outcome: func() auth.Outcome { return tokens.manager.Outcome(cfg.Salesforce.Username) }}
-	to.metrics.FollowTokens(s.health.Outcome, tokens.manager.Live)
 	s.proxy = newProxyServer(requests.proxy, handshakes, to)
 	s.admin = newAdminServer(cfg.Proxy, s.health, to.metrics, logger)
 	if environ != nil {

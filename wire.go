@@ -46,18 +46,29 @@ type tokenFlow struct {
 }
 
 // newTokenFlow returns the token flow over connections. The manager is to be closed.
-func newTokenFlow(sf config.Salesforce, k keys, connections *http.Transport, to signals) (tokenFlow, error) {
+func newTokenFlow(cfg *config.Config, k keys, connections *http.Transport, to signals) (tokenFlow, error) {
 	connections.DialContext = to.metrics.CountDials(connections.DialContext)
 	connections.TLSClientConfig.VerifyConnection = to.metrics.CountHandshake
 	transport := upstream.New(connections)
 	to.metrics.FollowIdle(transport.Idle)
 	rotation := newRotation(k, to.metrics, to.audit, to.logger)
-	org, err := newOrg(sf, k, rotation.note, transport, to.logger)
+	org, err := newOrg(cfg.Salesforce, k, rotation.note, transport, to.logger)
 	if err != nil {
 		return tokenFlow{}, err
 	}
-	manager := auth.NewManager(to.traces.Grants(to.metrics.CountGrants(to.audit.grants(org.Grant))), to.logger)
+	subjects := subjectsOf(cfg)
+	manager := auth.NewManager(to.traces.Grants(to.metrics.CountGrants(subjects, to.audit.grants(org.Grant))), to.logger)
+	to.metrics.FollowTokens(subjects, manager.Outcome, manager.Live)
 	return tokenFlow{rotation, org, manager, transport}, nil
+}
+
+// subjectsOf returns the subjects that the configuration names.
+func subjectsOf(cfg *config.Config) *telemetry.Subjects {
+	subjects := telemetry.NewSubjects(cfg.Salesforce.Username)
+	for _, c := range cfg.Clients {
+		subjects.Add(c.Name, c.Subject)
+	}
+	return subjects
 }
 
 // mainFlow is what answers clients.
@@ -178,6 +189,19 @@ func newClients(configured []config.Client) ([]proxy.Client, error) {
 	return clients, nil
 }
 
+// reservesOf returns the reserves of clients by their names. Without clients there
+// is a nameless one, with byDefault.
+func reservesOf(clients []proxy.Client, byDefault quota.Reserve) map[string]quota.Reserve {
+	if len(clients) == 0 {
+		return map[string]quota.Reserve{"": byDefault}
+	}
+	reserves := make(map[string]quota.Reserve, len(clients))
+	for _, c := range clients {
+		reserves[c.Name] = c.Reserve
+	}
+	return reserves
+}
+
 // signals are what tells people of the program's work.
 type signals struct {
 	metrics *telemetry.Metrics
@@ -253,7 +277,7 @@ func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, tra
 
 		MaxRequests: cfg.Proxy.MaxRequests, MaxRequestsPerClient: cfg.Proxy.MaxRequestsPerClient,
 	}
-	to.metrics.FollowUsage(c.Usage)
+	to.metrics.FollowUsage(c.Usage, reservesOf(clients, reserve))
 	if n := cfg.Salesforce.MaxConcurrent; n > 0 {
 		c.Queue = quota.NewQueue(n)
 		to.metrics.FollowQueue(c.Queue)

@@ -154,6 +154,66 @@ func TestMetricsTellClientsApart(t *testing.T) {
 	checkMetrics(t, m.ask(t, "/metrics").body)
 }
 
+// TestMetricsOfEachSubject has clients act for users of their own: each user's
+// token and budget are shown once, whoever's they are, and no username is.
+func TestMetricsOfEachSubject(t *testing.T) {
+	t.Parallel()
+	users := []string{subject, "billing@example.com", "sync@example.com", "gone@example.com"}
+	m := &metered{org: startOrg(t, devorg.Config{Users: users[:3]}), keys: map[string]string{}}
+	env := []string{"PROXY_API_RESERVE=10%"}
+	for i, c := range [][2]string{{"app", ""}, {"billing", users[1]}, {"import", users[2]}, {"export", users[2]}, {"old", users[3]}} {
+		prefix := fmt.Sprintf("PROXY_CLIENT_%d_", i)
+		m.keys[c[0]] = newAPIKey()
+		env = append(env, prefix+"NAME="+c[0], prefix+"API_KEY="+m.keys[c[0]], prefix+"SUBJECT="+c[1])
+	}
+	m.process = startProxy(t, with(m.org.env, append(env, "PROXY_CLIENT_1_API_RESERVE=0")...))
+	m.Log.waitFor(t, `"msg":"token granted"`)
+	wantSeries := func(name string, want ...string) {
+		t.Helper()
+		var got []string
+		for _, line := range m.series(t, "sfproxy_"+name) {
+			got = append(got, strings.TrimPrefix(line, "sfproxy_"+name))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s = %q, want %q", name, got, want)
+		}
+	}
+	wantSeries("client_info", `{client="app",subject=""} 1`, `{client="billing",subject="billing"} 1`, `{client="export",subject="import"} 1`,
+		`{client="import",subject="import"} 1`, `{client="old",subject="old"} 1`)
+	if got := len(m.series(t, "sfproxy_grants_left{")); got != 4 {
+		t.Errorf("there are %d budgets, want 4", got)
+	}
+	wantSeries(`grants_left{subject="billing"}`, " 60")
+	if got := m.series(t, "sfproxy_token_expiry"); len(got) != 1 || !strings.HasPrefix(got[0], `sfproxy_token_expiry_timestamp_seconds{subject=""} `) {
+		t.Errorf("tokens before anybody has asked: %q", got)
+	}
+	wantSeries("client_api_calls_left{")
+
+	m.org.SetAPIUsage(7, 100)
+	for _, client := range []string{"billing", "export"} {
+		if a := m.as(t, client, "GET", dataPath+"/limits", ""); a.status != http.StatusOK {
+			t.Fatalf("%s: %d %s", client, a.status, a.body)
+		}
+	}
+	if a := m.as(t, "old", "GET", dataPath+"/limits", ""); a.status != http.StatusBadGateway {
+		t.Errorf("a client whose user is gone: %d %s", a.status, a.body)
+	}
+	wantSeries(`grants_total{result="granted"`, `,subject=""} 1`, `,subject="billing"} 1`, `,subject="import"} 1`, `,subject="old"} 0`)
+	wantSeries(`grants_total{result="refused"`, `,subject=""} 0`, `,subject="billing"} 0`, `,subject="import"} 0`, `,subject="old"} 1`)
+	wantSeries("live_tokens", " 3")
+	if got := m.series(t, "sfproxy_token_issue_"); len(got) != 3 {
+		t.Errorf("tokens = %q, want 3", got)
+	}
+	wantSeries("client_api_calls_left", `{client="app"} 81`, `{client="billing"} 91`, `{client="export"} 81`, `{client="import"} 81`, `{client="old"} 81`)
+	page := string(m.ask(t, "/metrics").body)
+	for _, user := range users {
+		if strings.Contains(page, user) {
+			t.Errorf("the metrics name %s", user)
+		}
+	}
+	checkMetrics(t, []byte(page))
+}
+
 // valueOf returns the value of a series.
 func valueOf(series string) string { return series[strings.LastIndexByte(series, ' ')+1:] }
 

@@ -110,13 +110,38 @@ func (u *Usage) Note(org, app Reading, now time.Time) {
 // Limit is 0 if there is none.
 func (u *Usage) Org() Reading { return u.org.load() }
 
-// Scarcest returns that reading, or that of the app if less is left of it.
+// App returns the newest reading of the app that the proxy logs in as; its Limit
+// is 0 if the app has none of its own.
+func (u *Usage) App() Reading { return u.app.load() }
+
+// Scarcest returns the reading of the org, or that of the app if less is left of it.
 func (u *Usage) Scarcest() Reading {
 	org, app := u.org.load(), u.app.load()
 	if app.Limit > 0 && app.scarcer(org) {
 		return app
 	}
 	return org
+}
+
+// Left returns how many requests are left to a client with reserve r, never less
+// than none. known is false until an answer has told.
+func (u *Usage) Left(r Reserve) (requests int64, known bool) {
+	if requests, known = u.left(r); !known {
+		return 0, false
+	}
+	return max(0, requests), true
+}
+
+// left is Left, and less than none where the reserve has been touched.
+func (u *Usage) left(r Reserve) (requests int64, known bool) {
+	org, app := u.org.load(), u.app.load()
+	requests = math.MaxInt64
+	for _, last := range [...]Reading{org, app} {
+		if last.Limit > 0 {
+			requests, known = min(requests, last.Left()-r.of(last.Limit, org.Limit)), true
+		}
+	}
+	return requests, known
 }
 
 // AskAgain is how long a reading that stops a client counts: then one request is
@@ -127,8 +152,10 @@ const AskAgain = time.Minute
 // Allows reports whether a client with reserve r may send a request, and if
 // not, when it is worth trying again.
 func (u *Usage) Allows(r Reserve, now time.Time) (ok bool, retryAfter time.Duration) {
-	last := u.Scarcest()
-	if last.Limit == 0 || last.Left() >= r.of(last.Limit, u.Org().Limit) {
+	if r.IsZero() {
+		return true, 0
+	}
+	if left, known := u.left(r); !known || left >= 0 {
 		return true, 0
 	}
 	told := u.told.Load()

@@ -104,6 +104,30 @@ func TestUsageStopsAtTheReserve(t *testing.T) {
 	}
 }
 
+func TestUsageLeft(t *testing.T) {
+	reserve, err := quota.ParseReserve("10%")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var usage quota.Usage
+	if left, known := usage.Left(reserve); known {
+		t.Errorf("%d requests are left before anybody told of them", left)
+	}
+	for _, test := range []struct{ used, appUsed, want int64 }{
+		{1000, 0, 900}, // of the app's
+		{1000, 400, 500},
+		{1000, 900, 0},
+		{1000, 950, 0},
+		{13490, 0, 10}, // of the org's
+		{14000, 0, 0},
+	} {
+		usage.Note(quota.Reading{Used: test.used, Limit: 15000}, quota.Reading{Used: test.appUsed, Limit: 1000}, time.Now())
+		if left, known := usage.Left(reserve); left != test.want || !known {
+			t.Errorf("with %d of the org's 15000 and %d of the app's 1000 used, %d are left, want %d", test.used, test.appUsed, left, test.want)
+		}
+	}
+}
+
 // A number of requests is one of the org's: of the app's own limit, which may be
 // smaller than that, it is the same share.
 func TestReserveOfTheAppsLimit(t *testing.T) {

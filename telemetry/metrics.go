@@ -65,7 +65,7 @@ func NewMetrics(version string) *Metrics {
 		raised: counter("api_version_raised_requests_total", "Requests that went to SF_MIN_API_VERSION "+
 			"because they were for a lower API version.", "client"),
 		grants: counter("grants_total", "Requests for an access token at the login host: answered with one (granted), "+
-			"refused for good (refused), or failed in a way that may pass (failed).", "result"),
+			"refused for good (refused), or failed in a way that may pass (failed).", "result", "subject"),
 	}
 	m.traffic = newTraffic(m.registry)
 	m.connections = newConnections(m.registry)
@@ -83,9 +83,6 @@ func NewMetrics(version string) *Metrics {
 	}
 	for _, r := range []ReloadResult{ReloadApplied, ReloadUnchanged, ReloadRefused} {
 		m.reloads.WithLabelValues(string(r))
-	}
-	for _, result := range []string{"granted", "refused", "failed"} {
-		m.grants.WithLabelValues(result)
 	}
 	for _, limit := range []string{"connections", "connections_per_address", "requests", "requests_per_client", "uri", "headers", "body_rate"} {
 		m.limited.WithLabelValues(limit)
@@ -161,19 +158,24 @@ func (m *Metrics) Limited(limit string) { m.limited.WithLabelValues(limit).Inc()
 func (m *Metrics) AuditLost() { m.auditLost.Inc() }
 
 // CountGrants returns grant with its results counted.
-func (m *Metrics) CountGrants(grant auth.GrantFunc) auth.GrantFunc {
+func (m *Metrics) CountGrants(subjects *Subjects, grant auth.GrantFunc) auth.GrantFunc {
+	for _, subject := range subjects.list {
+		for _, result := range []string{"granted", "refused", "failed"} {
+			m.grants.WithLabelValues(result, subjects.name(subject))
+		}
+	}
 	return func(ctx context.Context, subject string) (*auth.Token, error) {
 		began := time.Now()
 		token, err := grant(ctx, subject)
 		m.grantTime.Observe(time.Since(began).Seconds())
+		result := "failed"
 		switch {
 		case err == nil:
-			m.grants.WithLabelValues("granted").Inc()
+			result = "granted"
 		case auth.IsPermanent(err):
-			m.grants.WithLabelValues("refused").Inc()
-		default:
-			m.grants.WithLabelValues("failed").Inc()
+			result = "refused"
 		}
+		m.grants.WithLabelValues(result, subjects.name(subject)).Inc()
 		return token, err
 	}
 }

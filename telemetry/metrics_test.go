@@ -24,9 +24,16 @@ import (
 
 var update = flag.Bool("update", false, "write the table in docs/metrics.md")
 
+// integration is the default subject.
+const integration = "integration@example.com"
+
 // newMetrics returns metrics each of which has a value.
 func newMetrics(t *testing.T) *telemetry.Metrics {
 	t.Helper()
+	reserve, err := quota.ParseReserve("10%")
+	if err != nil {
+		t.Fatal(err)
+	}
 	m := telemetry.NewMetrics("v1.2.3")
 	m.KeyChanged(telemetry.KeyRefused)
 	m.Reloaded(telemetry.ReloadApplied)
@@ -37,17 +44,24 @@ func newMetrics(t *testing.T) *telemetry.Metrics {
 	m.Limited("requests")
 	m.Client("billing").Done(&proxy.Observation{Status: 503, Whole: true, Forwarded: true, Upstream: time.Second, Failure: "PROXY_INSTANCE_TIMEOUT"})
 	token := &auth.Token{IssuedAt: time.Unix(1_800_000_000, 0), ExpiresAt: time.Unix(1_800_007_200, 0)}
-	m.FollowTokens(func() auth.Outcome { return auth.Outcome{Token: token, GrantsLeft: 58} }, func() int { return 3 })
+	subjects := telemetry.NewSubjects(integration)
+	for _, c := range [][2]string{{"billing", integration}, {"sync", "sync@example.com"}, {"sync2", "sync@example.com"}, {"idle", "idle@example.com"}} {
+		subjects.Add(c[0], c[1])
+	}
+	outcomes := map[string]auth.Outcome{integration: {Token: token, GrantsLeft: 58}, "sync@example.com": {Token: token, GrantsLeft: 9}, "idle@example.com": {GrantsLeft: 60}}
+	m.FollowTokens(subjects, func(subject string) auth.Outcome { return outcomes[subject] }, func() int { return 3 })
 	m.FollowListenerCertificate(func() time.Time { return time.Unix(1_850_000_000, 0) })
 	m.FollowIdle(func() int { return 7 })
 	m.FollowQueue(quota.NewQueue(20))
 	usage := new(quota.Usage)
-	usage.Note(quota.Reading{Used: 18, Limit: 15000}, quota.Reading{}, time.Now())
-	m.FollowUsage(usage)
-	for _, err := range []error{nil, &auth.GrantError{Permanent: true}, errors.New("no route")} {
-		grant := m.CountGrants(func(context.Context, string) (*auth.Token, error) { return nil, err })
-		if _, got := grant(t.Context(), "user"); got != err {
-			t.Errorf("the counted grant returns %v, want %v", got, err)
+	usage.Note(quota.Reading{Used: 18, Limit: 15000}, quota.Reading{Used: 3, Limit: 5000}, time.Now())
+	m.FollowUsage(usage, map[string]quota.Reserve{"billing": {}, "sync": reserve})
+	grant := m.CountGrants(subjects, func(context.Context, string) (*auth.Token, error) { return nil, err })
+	for _, err = range []error{nil, &auth.GrantError{Permanent: true}, errors.New("no route")} {
+		for _, subject := range []string{integration, "sync@example.com"} {
+			if _, got := grant(t.Context(), subject); got != err {
+				t.Errorf("the counted grant returns %v, want %v", got, err)
+			}
 		}
 	}
 	return m
@@ -77,21 +91,38 @@ func TestMetricsPage(t *testing.T) {
 		`sfproxy_key_pending 1`,
 		`sfproxy_certificate_expiry_timestamp_seconds 1.9e+09`,
 		`sfproxy_api_version_raised_requests_total{client="billing"} 1`,
-		`sfproxy_grants_total{result="granted"} 1`,
-		`sfproxy_grants_total{result="refused"} 1`,
-		`sfproxy_grants_total{result="failed"} 1`,
-		`sfproxy_grant_duration_seconds_count 3`,
+		`sfproxy_grants_total{result="granted",subject=""} 1`,
+		`sfproxy_grants_total{result="refused",subject=""} 1`,
+		`sfproxy_grants_total{result="failed",subject=""} 1`,
+		`sfproxy_grants_total{result="failed",subject="sync"} 1`,
+		`sfproxy_grants_total{result="refused",subject="idle"} 0`,
+		`sfproxy_grant_duration_seconds_count 6`,
 		`sfproxy_listener_certificate_expiry_timestamp_seconds 1.85e+09`,
-		`sfproxy_grants_left 58`,
+		`sfproxy_grants_left{subject=""} 58`,
+		`sfproxy_grants_left{subject="sync"} 9`,
+		`sfproxy_grants_left{subject="idle"} 60`,
+		`sfproxy_client_info{client="billing",subject=""} 1`,
+		`sfproxy_client_info{client="sync",subject="sync"} 1`,
+		`sfproxy_client_info{client="sync2",subject="sync"} 1`,
+		`sfproxy_client_api_calls_left{client="billing"} 4997`,
+		`sfproxy_client_api_calls_left{client="sync"} 4497`,
+		`sfproxy_app_api_calls_used 3`,
+		`sfproxy_app_api_calls_limit 5000`,
 		`sfproxy_live_tokens 3`,
 		`sfproxy_upstream_idle_connections 7`,
-		`sfproxy_token_issue_timestamp_seconds 1.8e+09`,
-		`sfproxy_token_expiry_timestamp_seconds 1.8000072e+09`,
+		`sfproxy_token_issue_timestamp_seconds{subject=""} 1.8e+09`,
+		`sfproxy_token_expiry_timestamp_seconds{subject=""} 1.8000072e+09`,
+		`sfproxy_token_expiry_timestamp_seconds{subject="sync"} 1.8000072e+09`,
 		`go_goroutines `,
 		`process_open_fds `,
 	} {
 		if !strings.Contains(text, "\n"+want) {
 			t.Errorf("/metrics has no line %s", want)
+		}
+	}
+	for _, unwanted := range []string{`expiry_timestamp_seconds{subject="idle"}`, `subject="sync2"} 9`, "@"} {
+		if strings.Contains(text, unwanted) {
+			t.Errorf("/metrics has %s", unwanted)
 		}
 	}
 	page("/healthz")

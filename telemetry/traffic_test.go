@@ -41,8 +41,8 @@ func wantLines(t *testing.T, page string, lines ...string) {
 func TestRequestsAreCounted(t *testing.T) {
 	m := telemetry.NewMetrics("v1.2.3")
 	usage := new(quota.Usage)
-	m.FollowUsage(usage)
-	if text := page(t, m); strings.Contains(text, "sfproxy_org_api_calls") {
+	m.FollowUsage(usage, map[string]quota.Reserve{"billing": {}})
+	if text := page(t, m); strings.Contains(text, "_api_calls_left") || strings.Contains(text, "sfproxy_org_api_calls") {
 		t.Errorf("there are API calls of the org before anybody told of them")
 	}
 	usage.Note(quota.Reading{Used: 19, Limit: 15000}, quota.Reading{}, time.Now())
@@ -74,6 +74,7 @@ func TestRequestsAreCounted(t *testing.T) {
 		`sfproxy_api_calls_total{client=""} 0`,
 		`sfproxy_org_api_calls_used 19`,
 		`sfproxy_org_api_calls_limit 15000`,
+		`sfproxy_client_api_calls_left{client="billing"} 14981`,
 		`sfproxy_failures_total{code="PROXY_GRANT_UNAVAILABLE"} 1`,
 		`sfproxy_token_refusals_total{result="repeated"} 1`,
 		`sfproxy_token_refusals_total{result="cured"} 0`,
@@ -87,6 +88,9 @@ func TestRequestsAreCounted(t *testing.T) {
 		`sfproxy_send_delay_seconds_bucket{le="0.00025"} 1`,
 		`sfproxy_send_delay_seconds_count 1`,
 	)
+	if text := page(t, m); strings.Contains(text, "sfproxy_app_api_calls") {
+		t.Error("there are API calls of an app that has no limit of its own")
+	}
 	if text := page(t, m); strings.Contains(text, `sfproxy_upstream_duration_seconds_count{family="sobjects"}`) {
 		t.Error("a request that Salesforce did not answer counts in the time that it took to")
 	}

@@ -324,7 +324,25 @@ func TestDashboard(t *testing.T) {
 		firing := prometheus.query(t, `ALERTS{alertstate="firing"}`)
 		return slices.ContainsFunc(firing, func(s map[string]string) bool { return s["alertname"] == "SfproxyCertificateExpires" })
 	})
+	if documented := prometheus.query(t, failingClients(t)); len(documented) != 0 {
+		t.Errorf("clients whose logins fail: %v, want none", documented)
+	}
+	m.org.RevokeTokens()
+	m.org.FailGrants(-1, devorg.OAuthFault("invalid_grant", "user hasn't approved this consumer"))
+	m.as(t, "billing", "GET", dataPath+"/limits", "")
+	eventually(t, "both clients are shown as such whose logins fail", func() bool { return len(prometheus.query(t, failingClients(t))) == 2 })
 	prometheus.checkRules(t)
+}
+
+// failingClients returns what docs/metrics.md says to ask for the clients whose
+// logins fail.
+func failingClients(t *testing.T) string {
+	t.Helper()
+	expr := regexp.MustCompile(`    (sfproxy_client_info \* .*)`).FindStringSubmatch(read(t, "../docs/metrics.md"))
+	if expr == nil {
+		t.Fatal("docs/metrics.md does not say how to ask for the clients whose logins fail")
+	}
+	return expr[1]
 }
 
 // haveItAll makes each counter of the proxy count.
@@ -370,6 +388,7 @@ func panelQueries(t *testing.T) []panelQuery {
 	var dashboard struct {
 		Panels []struct {
 			Type, Title string
+			FieldConfig struct{ Defaults struct{ Unit string } }
 			Targets     []struct{ Expr string }
 		}
 	}
@@ -378,10 +397,15 @@ func panelQueries(t *testing.T) []panelQuery {
 	}
 	variables := strings.NewReplacer("$__rate_interval", "10s", "$instance", ".*", "$client", ".*", "$job", "sfproxy")
 	var queries []panelQuery
+	titles := map[string]bool{}
 	for _, p := range dashboard.Panels {
-		if p.Type != "row" && len(p.Targets) == 0 {
-			t.Errorf("the panel %q asks nothing", p.Title)
+		if p.Type != "row" && (len(p.Targets) == 0 || p.FieldConfig.Defaults.Unit == "") {
+			t.Errorf("the panel %q asks nothing, or has no unit", p.Title)
 		}
+		if p.Title == "" || titles[p.Title] {
+			t.Errorf("a panel has no title, or that of another one: %q", p.Title)
+		}
+		titles[p.Title] = true
 		for _, target := range p.Targets {
 			queries = append(queries, panelQuery{p.Title, variables.Replace(target.Expr)})
 		}

@@ -34,8 +34,8 @@ func canonicalPath(raw string) (string, error) {
 	if err != nil || !strings.HasPrefix(decoded, "/") || !plain(decoded) {
 		return "", errAmbiguous
 	}
-	// What a second decoding would make of it must be plain as well.
-	if !plain(unescape(decoded)) {
+	// What a second decoding would make of it, if anything, must be plain as well.
+	if twice := unescape(decoded); twice != decoded && !plain(twice) {
 		return "", errAmbiguous
 	}
 	return path.Clean(decoded), nil

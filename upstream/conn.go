@@ -133,6 +133,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.top.Read(p[:min(int64(len(p)), c.left)])
 	c.left -= int64(n)
 	c.heard = c.heard || n > 0
+	if n > 0 && err == errQuiet { // TLS has looked for its end behind the data
+		err = nil
+	}
 	c.ended = c.ended || err != nil && err != errQuiet
 	return n, err
 }
@@ -187,9 +190,9 @@ func (c *conn) clean() bool { return !c.ended && c.in.Buffered() == 0 }
 // of the connection nor something that would be taken for the next answer.
 func (c *conn) quiet() bool {
 	c.wire.asking, c.wire.came = true, false
-	_, err := c.top.Read(c.one[:]) // through TLS, which may have records of its own in store
+	n, err := c.top.Read(c.one[:]) // through TLS, which may have records of its own in store
 	c.wire.asking = false
-	c.isQuiet = err == errQuiet && !c.wire.came
+	c.isQuiet = n == 0 && err == errQuiet && !c.wire.came
 	return c.isQuiet
 }
 

@@ -15,33 +15,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sfproxy/sfproxy/auth"
-	"github.com/sfproxy/sfproxy/config"
-	"github.com/sfproxy/sfproxy/policy"
 	"github.com/sfproxy/sfproxy/proxy"
 	"github.com/sfproxy/sfproxy/telemetry"
 )
-
-// newPolicies returns what each client may do, in their order; nil stands for
-// everything.
-func newPolicies(configured []config.Client) ([]*policy.Policy, error) {
-	users := map[string]int{} // how many clients act as each
-	for _, c := range configured {
-		users[strings.ToLower(c.Subject)]++
-	}
-	policies := make([]*policy.Policy, len(configured))
-	for i, c := range configured {
-		if !c.ReadOnly && c.AllowPaths == nil && c.ReadObjects == nil && c.WriteObjects == nil && c.APIVersions == "" {
-			continue // so that nothing is looked at
-		}
-		var err error
-		policies[i], err = policy.New(policy.Config{ReadOnly: c.ReadOnly, AllowPaths: c.AllowPaths, ReadObjects: c.ReadObjects,
-			WriteObjects: c.WriteObjects, APIVersions: c.APIVersions, OwnSubject: users[strings.ToLower(c.Subject)] == 1})
-		if err != nil {
-			return nil, usageError{fmt.Errorf("client %s: %w", c.Name, err)}
-		}
-	}
-	return policies, nil
-}
 
 // explainOptions are the flags of sfproxy policy explain.
 type explainOptions struct {

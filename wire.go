@@ -37,171 +37,6 @@ func newTransport(sf config.Salesforce) (*http.Transport, error) {
 	return proxy.NewTransport(proxy.TransportConfig{Roots: roots, AllowPrivate: sf.AllowPrivate, HTTP2: sf.HTTP2}), nil
 }
 
-// tokenFlow is what gets tokens from the org.
-type tokenFlow struct {
-	rotation  *rotation
-	org       *auth.Org
-	manager   *auth.Manager
-	transport *upstream.Transport // to the org, for requests as well
-}
-
-// newTokenFlow returns the token flow over connections. The manager is to be closed.
-func newTokenFlow(cfg *config.Config, k keys, connections *http.Transport, to signals) (tokenFlow, error) {
-	connections.DialContext = to.metrics.CountDials(connections.DialContext)
-	connections.TLSClientConfig.VerifyConnection = to.metrics.CountHandshake
-	transport := upstream.New(connections)
-	to.metrics.FollowIdle(transport.Idle)
-	rotation := newRotation(k, to.metrics, to.audit, to.logger)
-	org, err := newOrg(cfg.Salesforce, k, rotation.note, transport, to.logger)
-	if err != nil {
-		return tokenFlow{}, err
-	}
-	subjects := subjectsOf(cfg)
-	manager := auth.NewManager(to.traces.Grants(to.metrics.CountGrants(subjects, to.audit.grants(org.Grant))), to.logger)
-	to.metrics.FollowTokens(subjects, manager.Outcome, manager.Live)
-	return tokenFlow{rotation, org, manager, transport}, nil
-}
-
-// subjectsOf returns the subjects that the configuration names.
-func subjectsOf(cfg *config.Config) *telemetry.Subjects {
-	subjects := telemetry.NewSubjects(cfg.Salesforce.Username)
-	for _, c := range cfg.Clients {
-		subjects.Add(c.Name, c.Subject)
-	}
-	return subjects
-}
-
-// mainFlow is what answers clients.
-type mainFlow struct {
-	logins *login.Logins // nil if no client can log in
-	proxy  *proxy.Proxy
-}
-
-// newMainFlow returns the main flow with the tokens of tokens.
-func newMainFlow(cfg *config.Config, k keys, tokens tokenFlow, to signals) (mainFlow, error) {
-	logins, err := newLogins(cfg, k.first, tokens.manager, tokens.transport, to)
-	if err != nil {
-		return mainFlow{}, err
-	}
-	p, err := newProxy(cfg, tokens.manager, logins, tokens.transport, to)
-	return mainFlow{logins, p}, err
-}
-
-// newOrg returns the org that the configuration names. onKey may be nil.
-func newOrg(sf config.Salesforce, k keys, onKey func(auth.KeyEvent), transport http.RoundTripper, logger *slog.Logger) (*auth.Org, error) {
-	return auth.NewOrg(auth.OrgConfig{
-		LoginURL:       sf.LoginURL,
-		ConsumerKey:    sf.ConsumerKey,
-		Key:            k.first,
-		NextKey:        k.nextSigner(),
-		OnKey:          onKey,
-		Audience:       sf.Audience,
-		TokenTTL:       sf.TokenTTL,
-		InstanceURL:    sf.InstanceURL,
-		TrustedDomains: sf.TrustedDomains,
-		AllowHTTP:      sf.AllowHTTP,
-		Transport:      transport,
-		Logger:         logger,
-	})
-}
-
-// newLogins returns what answers logins, nil if no client has a password.
-func newLogins(cfg *config.Config, key crypto.Signer, tokens login.Tokens, transport http.RoundTripper, to signals) (*login.Logins, error) {
-	if !slices.ContainsFunc(cfg.Clients, func(c config.Client) bool { return c.Username != "" }) {
-		return nil, nil
-	}
-	accounts, err := newAccounts(cfg.Clients)
-	if err != nil {
-		return nil, err
-	}
-	secret, err := sessionSecret(cfg.Proxy.SessionSecret, key)
-	if err != nil {
-		return nil, err
-	}
-	return login.New(login.Config{
-		Accounts:      accounts,
-		Secret:        secret,
-		TTL:           cfg.Proxy.SessionTTL,
-		Tokens:        tokens,
-		Transport:     transport,
-		MinAPIVersion: cfg.Salesforce.MinAPIVersion,
-		AllowPlain:    cfg.Proxy.AllowPlainLogin,
-		OnAttempt: func(a login.Attempt) {
-			if a.Outcome == login.Refused {
-				to.metrics.Denied("", "login")
-			}
-			to.audit.attempted(a)
-		},
-		Logger: to.logger,
-	})
-}
-
-// newAccounts returns the clients as those who log in.
-func newAccounts(clients []config.Client) ([]login.Account, error) {
-	accounts := make([]login.Account, 0, len(clients))
-	for _, c := range clients {
-		apiKey, err := proxy.HashAPIKey(c.APIKey.Reveal())
-		if err != nil {
-			return nil, usageError{fmt.Errorf("client %s: %w", c.Name, err)}
-		}
-		password, securityToken := c.Password.Reveal(), c.SecurityToken.Reveal()
-		accounts = append(accounts, login.Account{Client: c.Name, Subject: c.Subject, Username: c.Username,
-			Password: login.HashOf(password), PasswordAndToken: login.HashOf(password, securityToken),
-			ConsumerKey: c.ConsumerKey, ConsumerSecret: login.HashOf(c.ConsumerSecret.Reveal()), APIKey: login.Hash(apiKey)})
-	}
-	return accounts, nil
-}
-
-// sessionSecret returns what sessions are signed with: the configured secret,
-// or a signature that only the holder of the private key can make. An RSA
-// signature (PKCS #1 v1.5) of the same text is always the same, so replicas
-// agree and a restart forgets nobody. What is signed is no assertion.
-func sessionSecret(configured config.Secret, key crypto.Signer) ([]byte, error) {
-	if !configured.IsZero() {
-		return bytes.Clone(configured.Reveal()), nil
-	}
-	digest := sha256.Sum256([]byte("sfproxy session secret"))
-	secret, err := key.Sign(rand.Reader, digest[:], crypto.SHA256)
-	if err != nil {
-		return nil, fmt.Errorf("deriving the session secret from the private key: %w", err)
-	}
-	return secret, nil
-}
-
-// newClients returns the clients as those whose requests are forwarded.
-func newClients(configured []config.Client) ([]proxy.Client, error) {
-	policies, err := newPolicies(configured)
-	if err != nil {
-		return nil, err
-	}
-	clients := make([]proxy.Client, 0, len(configured))
-	for i, c := range configured {
-		key, err := proxy.HashAPIKey(c.APIKey.Reveal())
-		if err != nil {
-			return nil, usageError{fmt.Errorf("client %s: %w", c.Name, err)}
-		}
-		reserve, err := quota.ParseReserve(c.APIReserve)
-		if err != nil {
-			return nil, usageError{fmt.Errorf("client %s: API_RESERVE %w", c.Name, err)}
-		}
-		clients = append(clients, proxy.Client{Name: c.Name, Subject: c.Subject, APIKey: key, CertName: c.CertName, Policy: policies[i], Reserve: reserve, MaxRequests: c.MaxRequests})
-	}
-	return clients, nil
-}
-
-// reservesOf returns the reserves of clients by their names. Without clients there
-// is a nameless one, with byDefault.
-func reservesOf(clients []proxy.Client, byDefault quota.Reserve) map[string]quota.Reserve {
-	if len(clients) == 0 {
-		return map[string]quota.Reserve{"": byDefault}
-	}
-	reserves := make(map[string]quota.Reserve, len(clients))
-	for _, c := range clients {
-		reserves[c.Name] = c.Reserve
-	}
-	return reserves
-}
-
 // signals are what tells people of the program's work.
 type signals struct {
 	metrics *telemetry.Metrics
@@ -237,7 +72,66 @@ func newTraces(cfg config.Traces, logger *slog.Logger) (*telemetry.Traces, error
 	return traces, nil
 }
 
-// newProxy returns the main flow. logins may be nil.
+// tokenFlow is what gets tokens from the org.
+type tokenFlow struct {
+	rotation  *rotation
+	org       *auth.Org
+	manager   *auth.Manager
+	transport *upstream.Transport // to the org, for requests as well
+}
+
+// newTokenFlow returns the token flow over connections. The manager is to be closed.
+func newTokenFlow(cfg *config.Config, k keys, connections *http.Transport, to signals) (tokenFlow, error) {
+	connections.DialContext = to.metrics.CountDials(connections.DialContext)
+	connections.TLSClientConfig.VerifyConnection = to.metrics.CountHandshake
+	transport := upstream.New(connections)
+	to.metrics.FollowIdle(transport.Idle)
+	rotation := newRotation(k, to.metrics, to.audit, to.logger)
+	org, err := newOrg(cfg.Salesforce, k, rotation.note, transport, to.logger)
+	if err != nil {
+		return tokenFlow{}, err
+	}
+	subjects := subjectsOf(cfg)
+	manager := auth.NewManager(to.traces.Grants(to.metrics.CountGrants(subjects, to.audit.grants(org.Grant))), to.logger)
+	to.metrics.FollowTokens(subjects, manager.Outcome, manager.Live)
+	return tokenFlow{rotation, org, manager, transport}, nil
+}
+
+// newOrg returns the org that the configuration names. onKey may be nil.
+func newOrg(sf config.Salesforce, k keys, onKey func(auth.KeyEvent), transport http.RoundTripper, logger *slog.Logger) (*auth.Org, error) {
+	return auth.NewOrg(auth.OrgConfig{
+		LoginURL:       sf.LoginURL,
+		ConsumerKey:    sf.ConsumerKey,
+		Key:            k.first,
+		NextKey:        k.nextSigner(),
+		OnKey:          onKey,
+		Audience:       sf.Audience,
+		TokenTTL:       sf.TokenTTL,
+		InstanceURL:    sf.InstanceURL,
+		TrustedDomains: sf.TrustedDomains,
+		AllowHTTP:      sf.AllowHTTP,
+		Transport:      transport,
+		Logger:         logger,
+	})
+}
+
+// mainFlow is what answers clients.
+type mainFlow struct {
+	logins *login.Logins // nil if no client can log in
+	proxy  *proxy.Proxy
+}
+
+// newMainFlow returns the main flow with the tokens of tokens.
+func newMainFlow(cfg *config.Config, k keys, tokens tokenFlow, to signals) (mainFlow, error) {
+	logins, err := newLogins(cfg, k.first, tokens.manager, tokens.transport, to)
+	if err != nil {
+		return mainFlow{}, err
+	}
+	p, err := newProxy(cfg, tokens.manager, logins, tokens.transport, to)
+	return mainFlow{logins, p}, err
+}
+
+// newProxy returns what answers requests. logins may be nil.
 func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, transport http.RoundTripper, to signals) (*proxy.Proxy, error) {
 	clients, err := newClients(cfg.Clients)
 	if err != nil {
@@ -293,4 +187,51 @@ func newProxy(cfg *config.Config, tokens proxy.Tokens, logins *login.Logins, tra
 		return nil, usageError{fmt.Errorf("PROXY_ALLOW_PATHS: %w", err)}
 	}
 	return p, err
+}
+
+// newLogins returns what answers logins, nil if no client has a password.
+func newLogins(cfg *config.Config, key crypto.Signer, tokens login.Tokens, transport http.RoundTripper, to signals) (*login.Logins, error) {
+	if !slices.ContainsFunc(cfg.Clients, func(c config.Client) bool { return c.Username != "" }) {
+		return nil, nil
+	}
+	accounts, err := newAccounts(cfg.Clients)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := sessionSecret(cfg.Proxy.SessionSecret, key)
+	if err != nil {
+		return nil, err
+	}
+	return login.New(login.Config{
+		Accounts:      accounts,
+		Secret:        secret,
+		TTL:           cfg.Proxy.SessionTTL,
+		Tokens:        tokens,
+		Transport:     transport,
+		MinAPIVersion: cfg.Salesforce.MinAPIVersion,
+		AllowPlain:    cfg.Proxy.AllowPlainLogin,
+		OnAttempt: func(a login.Attempt) {
+			if a.Outcome == login.Refused {
+				to.metrics.Denied("", "login")
+			}
+			to.audit.attempted(a)
+		},
+		Logger: to.logger,
+	})
+}
+
+// sessionSecret returns what sessions are signed with: the configured secret,
+// or a signature that only the holder of the private key can make. An RSA
+// signature (PKCS #1 v1.5) of the same text is always the same, so replicas
+// agree and a restart forgets nobody. What is signed is no assertion.
+func sessionSecret(configured config.Secret, key crypto.Signer) ([]byte, error) {
+	if !configured.IsZero() {
+		return bytes.Clone(configured.Reveal()), nil
+	}
+	digest := sha256.Sum256([]byte("sfproxy session secret"))
+	secret, err := key.Sign(rand.Reader, digest[:], crypto.SHA256)
+	if err != nil {
+		return nil, fmt.Errorf("deriving the session secret from the private key: %w", err)
+	}
+	return secret, nil
 }

@@ -34,8 +34,7 @@ const (
 
 // reloader takes over, while the proxy runs, what changes in the files that the
 // configuration names: keys, certificates, those of the listener among them, and
-// the credentials of clients.
-// Everything else is read at start only.
+// the credentials of clients. Everything else is read at start only.
 type reloader struct {
 	environ []string
 	cfg     *config.Config // what is in use, but for the secrets, which are wiped
@@ -50,28 +49,6 @@ type reloader struct {
 	unusable bool // something in tried is not in use
 	triedTLS tlsText
 	renewals sync.WaitGroup
-}
-
-// keyText stands for all that keys are made of, to tell whether it has changed.
-type keyText struct {
-	key, passphrase, next       config.Secret
-	certificate                 []byte
-	nextFault, certificateFault error
-}
-
-func keyTextOf(sf config.Salesforce) keyText {
-	return keyText{sf.Key.Digest(), sf.KeyPassphrase.Digest(), sf.NextKey.Digest(), sf.Certificate, sf.NextKeyFault, sf.CertificateFault}
-}
-
-// tlsText stands for all that the listener's TLS settings are made of, to tell
-// whether it has changed.
-type tlsText struct {
-	certificate, clientCA []byte
-	key                   config.Secret
-}
-
-func tlsTextOf(cfg config.Proxy) tlsText {
-	return tlsText{cfg.TLSCert, cfg.TLSClientCA, cfg.TLSKey.Digest()}
 }
 
 // run reloads until ctx ends: after a change to a file, at once after a hangup,
@@ -217,6 +194,17 @@ func (r *reloader) refuse(err error) {
 	}
 }
 
+// keyText stands for all that keys are made of, to tell whether it has changed.
+type keyText struct {
+	key, passphrase, next       config.Secret
+	certificate                 []byte
+	nextFault, certificateFault error
+}
+
+func keyTextOf(sf config.Salesforce) keyText {
+	return keyText{sf.Key.Digest(), sf.KeyPassphrase.Digest(), sf.NextKey.Digest(), sf.Certificate, sf.NextKeyFault, sf.CertificateFault}
+}
+
 // takeKeys takes over what the keys and their certificate are made of.
 func (r *reloader) takeKeys(ctx context.Context, cfg *config.Config, why cause) telemetry.ReloadResult {
 	text := keyTextOf(cfg.Salesforce)
@@ -294,6 +282,17 @@ func (r *reloader) takeClients(cfg *config.Config) telemetry.ReloadResult {
 	r.proxy.SetClients(clients)
 	r.logger.Info("clients have new credentials, which are in use", "clients", changed)
 	return telemetry.ReloadApplied
+}
+
+// tlsText stands for all that the listener's TLS settings are made of, to tell
+// whether it has changed.
+type tlsText struct {
+	certificate, clientCA []byte
+	key                   config.Secret
+}
+
+func tlsTextOf(cfg config.Proxy) tlsText {
+	return tlsText{cfg.TLSCert, cfg.TLSClientCA, cfg.TLSKey.Digest()}
 }
 
 // takeTLS takes over the listener's certificate, its key and the authority of

@@ -19,7 +19,7 @@ func TestSlowHeads(t *testing.T) {
 	t.Parallel()
 	org := startOrg(t, devorg.Config{})
 	plain, secure := startProxy(t, org.env), startProxy(t, with(org.env, listenerTLS(t)...))
-	const aHead = 10 * time.Second // serve.go's ReadHeaderTimeout
+	const aHead = 10 * time.Second // listener.go's ReadHeaderTimeout
 	const idle = 2 * time.Minute   // and its IdleTimeout
 	for _, tt := range []struct {
 		name   string

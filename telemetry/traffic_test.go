@@ -81,6 +81,8 @@ func TestRequestsAreCounted(t *testing.T) {
 		`sfproxy_request_duration_seconds_bucket{family="query",le="0.05"} 1`,
 		`sfproxy_request_duration_seconds_count{family="query"} 2`,
 		`sfproxy_upstream_duration_seconds_bucket{family="query",le="0.025"} 1`,
+		`sfproxy_upstream_duration_seconds_bucket{family="query",le="2.5"} 1`,
+		`sfproxy_upstream_duration_seconds_bucket{family="query",le="600"} 2`,
 		`sfproxy_upstream_duration_seconds_sum{family="query"} 3.02`,
 		`sfproxy_token_wait_seconds_bucket{le="0.0001"} 4`,
 		`sfproxy_token_wait_seconds_count 5`,

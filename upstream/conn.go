@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"runtime"
 	"time"
 )
 
@@ -47,11 +48,21 @@ func (t *Transport) dial(ctx context.Context, u, proxy *url.URL) (*conn, error) 
 	// to, 32 KiB, would stay with a request that waits long for its answer.
 	done := make(chan dialled)
 	go func() {
+		widen()
 		c, err := t.dialHere(ctx, u, proxy)
 		done <- dialled{c, err}
 	}()
 	d := <-done // soon after ctx has ended, at the latest
 	return d.conn, d.err
+}
+
+// widen grows the stack at once to what a handshake needs. In steps it would take
+// stacks of the size that those of requests have, and leave holes between them.
+//
+//go:noinline
+func widen() {
+	var room [16 << 10]byte
+	runtime.KeepAlive(&room)
 }
 
 func (t *Transport) dialHere(ctx context.Context, u, proxy *url.URL) (*conn, error) {

@@ -17,8 +17,8 @@ var (
 )
 
 // admit decides whether this client may send this request.
-func (p *Proxy) admit(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func (p *Proxy) admit(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		ex := exchangeOf(r.Context())
 		denied, _ := p.judge(ex, r)
 		switch {
@@ -27,9 +27,9 @@ func (p *Proxy) admit(next http.Handler) http.Handler {
 		case denied != nil:
 			p.refuse(w, r, denied)
 		default:
-			next.ServeHTTP(w, r)
+			next(w, r)
 		}
-	})
+	}
 }
 
 // judge applies first what holds for all clients and then the client's policy,

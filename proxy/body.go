@@ -214,11 +214,11 @@ func (a *attempt) Close() error { return nil }
 // whole before Salesforce is asked: it can be replayed, and a slow client does
 // not hold one of the org's slots for long requests, which Salesforce counts
 // from the first byte of the head. A larger one streams.
-func (p *Proxy) keep(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func (p *Proxy) keep(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		ex := exchangeOf(r.Context())
 		if r.ContentLength == 0 || r.Body == nil {
-			next.ServeHTTP(w, r)
+			next(w, r)
 			return
 		}
 		if ex.body == nil {
@@ -239,8 +239,8 @@ func (p *Proxy) keep(next http.Handler) http.Handler {
 			// well and lacks that rest.
 			http.NewResponseController(w).EnableFullDuplex()
 		}
-		next.ServeHTTP(w, r)
-	})
+		next(w, r)
+	}
 }
 
 // refuseBody answers a request whose body could not be read to its end.

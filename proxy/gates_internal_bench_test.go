@@ -14,7 +14,7 @@ const benchPath = "/services/data/v60.0/sobjects/Account/0015g0000000002AAA"
 
 // benchGate measures one gate that a request passes, with what the others have
 // found out before.
-func benchGate(b *testing.B, cfg Config, gate func(*Proxy) func(http.Handler) http.Handler) {
+func benchGate(b *testing.B, cfg Config, gate func(*Proxy) func(http.HandlerFunc) http.HandlerFunc) {
 	cfg.Tokens, cfg.Transport = struct{ Tokens }{}, http.DefaultTransport // not come to
 	p, err := New(cfg)
 	if err != nil {
@@ -27,12 +27,12 @@ func benchGate(b *testing.B, cfg Config, gate func(*Proxy) func(http.Handler) ht
 	ex.inbound = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, ex))
 	ex.client = &p.clients.Load().list[0]
 	passed, sent := 0, 0
-	handler := gate(p)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { passed++ }))
+	handler := gate(p)(func(http.ResponseWriter, *http.Request) { passed++ })
 	w := httptest.NewRecorder()
 	b.ReportAllocs()
 	for b.Loop() {
 		sent++
-		handler.ServeHTTP(w, ex.inbound)
+		handler(w, ex.inbound)
 	}
 	if passed != sent {
 		b.Fatalf("%d requests of %d have passed", passed, sent)
@@ -53,13 +53,13 @@ func benchClients(b *testing.B, n int, p *policy.Policy) []Client {
 }
 
 func BenchmarkGuard(b *testing.B) {
-	benchGate(b, Config{Clients: benchClients(b, 1, nil)}, func(p *Proxy) func(http.Handler) http.Handler { return p.guard })
+	benchGate(b, Config{Clients: benchClients(b, 1, nil)}, func(p *Proxy) func(http.HandlerFunc) http.HandlerFunc { return p.guard })
 }
 
 func BenchmarkIdentify(b *testing.B) {
 	for _, n := range []int{1, 10, 100} {
 		b.Run(fmt.Sprintf("clients=%d", n), func(b *testing.B) {
-			benchGate(b, Config{Clients: benchClients(b, n, nil)}, func(p *Proxy) func(http.Handler) http.Handler { return p.identify })
+			benchGate(b, Config{Clients: benchClients(b, n, nil)}, func(p *Proxy) func(http.HandlerFunc) http.HandlerFunc { return p.identify })
 		})
 	}
 }
@@ -82,7 +82,7 @@ func BenchmarkAdmit(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			benchGate(b, Config{Clients: benchClients(b, 1, own)}, func(p *Proxy) func(http.Handler) http.Handler { return p.admit })
+			benchGate(b, Config{Clients: benchClients(b, 1, own)}, func(p *Proxy) func(http.HandlerFunc) http.HandlerFunc { return p.admit })
 		})
 	}
 }

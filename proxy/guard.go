@@ -22,8 +22,8 @@ var (
 // site, GETs included, since their answers may leak and their URLs carry data.
 // Only an HTTP/1.0 program sends no Host. And it refuses what would become
 // another request on the way to Salesforce.
-func (p *Proxy) guard(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func (p *Proxy) guard(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case !fitsRequestLine(r):
 			p.refuse(w, r, denial(http.StatusBadRequest, "PROXY_BAD_TARGET", errRequestLine))
@@ -36,9 +36,9 @@ func (p *Proxy) guard(next http.Handler) http.Handler {
 		case isPreflight(r):
 			answerPreflight(w, r)
 		default:
-			next.ServeHTTP(w, r)
+			next(w, r)
 		}
-	})
+	}
 }
 
 // fitsRequestLine reports whether method and target can stand in the request line

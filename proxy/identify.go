@@ -17,41 +17,46 @@ var (
 
 // identify finds the client that a request's credential belongs to. Without
 // configured clients everybody is the same nameless one.
-func (p *Proxy) identify(next http.Handler) http.Handler {
+func (p *Proxy) identify(next http.HandlerFunc) http.HandlerFunc {
 	anyone := &Client{Subject: p.cfg.Subject, Reserve: p.cfg.Reserve, MaxRequests: p.cfg.MaxRequestsPerClient, running: new(running)}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ex := exchangeOf(r.Context())
-		known := p.clients.Load()
-		if known.open {
-			ex.client = anyone
-			next.ServeHTTP(w, r)
+	return func(w http.ResponseWriter, r *http.Request) {
+		if known := p.clients.Load(); known.open {
+			exchangeOf(r.Context()).client = anyone
+		} else if !p.isKnown(known.list, w, r) {
 			return
 		}
-		var few [4]string // enough for most, without a heap
-		presented := presentedCredentials(few[:0], ex, r)
-		if ex.envelope != nil && ex.envelope.session != "" {
-			presented = append(presented, ex.envelope.session)
+		next(w, r)
+	}
+}
+
+// isKnown reports whether a request is of one in list, and whose, or refuses it.
+func (p *Proxy) isKnown(list []Client, w http.ResponseWriter, r *http.Request) bool {
+	ex := exchangeOf(r.Context())
+	var few [4]string // enough for most, without a heap
+	presented := presentedCredentials(few[:0], ex, r)
+	if ex.envelope != nil && ex.envelope.session != "" {
+		presented = append(presented, ex.envelope.session)
+	}
+	var certified bool
+	ex.client, certified = byCertificate(list, p.clientOf(list, presented), r)
+	switch {
+	case !certified:
+		p.refuse(w, r, denial(http.StatusUnauthorized, "PROXY_UNAUTHORIZED", errCertificate))
+	case ex.client != nil:
+		return true
+	case p.cfg.Logins != nil && slices.ContainsFunc(presented, isSession):
+		f := sessionFaultFor(ex.path)
+		f.reason = errSession
+		p.refuse(w, r, f)
+	default:
+		reason := errUnidentified
+		if verifiedLeaf(r) != nil {
+			reason = errUncertified
 		}
-		var certified bool
-		ex.client, certified = byCertificate(known.list, p.clientOf(known.list, presented), r)
-		switch {
-		case !certified:
-			p.refuse(w, r, denial(http.StatusUnauthorized, "PROXY_UNAUTHORIZED", errCertificate))
-		case ex.client != nil:
-			next.ServeHTTP(w, r)
-		case p.cfg.Logins != nil && slices.ContainsFunc(presented, isSession):
-			f := sessionFaultFor(ex.path)
-			f.reason = errSession
-			p.refuse(w, r, f)
-		default:
-			reason := errUnidentified
-			if verifiedLeaf(r) != nil {
-				reason = errUncertified
-			}
-			w.Header().Set("WWW-Authenticate", `Bearer realm="sfproxy"`)
-			p.refuse(w, r, denial(http.StatusUnauthorized, "PROXY_UNAUTHORIZED", reason))
-		}
-	})
+		w.Header().Set("WWW-Authenticate", `Bearer realm="sfproxy"`)
+		p.refuse(w, r, denial(http.StatusUnauthorized, "PROXY_UNAUTHORIZED", reason))
+	}
+	return false
 }
 
 // clientOf returns the client that one of the credentials, API key or session,

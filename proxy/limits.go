@@ -41,29 +41,37 @@ const retrySoon = time.Second
 
 // bound refuses a request whose head is over a limit, and those over the number
 // that may run at a time. It comes before all that costs something.
-func (p *Proxy) bound(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if over := headOver(r); over != nil {
-			p.refuseOver(w, r, over)
-			return
-		}
-		if p.enter(w, r, &p.running, p.cfg.MaxRequests, crowd{limit: limitRequests, message: tooManyRequests}) {
+func (p *Proxy) bound(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if p.isWithin(w, r) {
 			defer p.running.leave()
-			next.ServeHTTP(w, r)
+			next(w, r)
 		}
-	})
+	}
+}
+
+func (p *Proxy) isWithin(w http.ResponseWriter, r *http.Request) bool {
+	if over := headOver(r); over != nil {
+		p.refuseOver(w, r, over)
+		return false
+	}
+	return p.enter(w, r, &p.running, p.cfg.MaxRequests, crowd{limit: limitRequests, message: tooManyRequests})
 }
 
 // boundClient refuses a request over the number that its client may have running
 // at a time.
-func (p *Proxy) boundClient(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func (p *Proxy) boundClient(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		c := exchangeOf(r.Context()).client
-		if p.enter(w, r, c.running, c.MaxRequests, crowd{limitRequestsPerClient, tooManyOfClient, slog.String("client", c.Name)}) {
+		if p.hasRoom(c, w, r) {
 			defer c.running.leave()
-			next.ServeHTTP(w, r)
+			next(w, r)
 		}
-	})
+	}
+}
+
+func (p *Proxy) hasRoom(c *Client, w http.ResponseWriter, r *http.Request) bool {
+	return p.enter(w, r, c.running, c.MaxRequests, crowd{limitRequestsPerClient, tooManyOfClient, slog.String("client", c.Name)})
 }
 
 // boundUnknown calls read, which waits for the body of a request whose client is

@@ -15,12 +15,12 @@ const (
 // answerOAuth answers the token and the revocation endpoint. Where no client can
 // log in, an app that tries is told what to set: nothing that it could send
 // would make the request a good one.
-func (p *Proxy) answerOAuth(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func (p *Proxy) answerOAuth(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		ex := exchangeOf(r.Context())
 		switch {
 		case ex.ambiguous || ex.path != tokenPath && ex.path != revokePath:
-			next.ServeHTTP(w, r)
+			next(w, r)
 		case p.cfg.Logins != nil:
 			p.boundUnknown(w, r, func() {
 				w.Header().Set(requestIDHeader, ex.id)
@@ -29,9 +29,9 @@ func (p *Proxy) answerOAuth(next http.Handler) http.Handler {
 		case ex.path == tokenPath && r.Method == http.MethodPost:
 			p.refuse(w, r, denial(http.StatusForbidden, loginOff, errLoginOff))
 		default:
-			next.ServeHTTP(w, r)
+			next(w, r)
 		}
-	})
+	}
 }
 
 // loginOff is the code of a login where no client can log in, and errLoginOff

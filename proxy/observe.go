@@ -19,34 +19,38 @@ const requestIDHeader = "X-Request-Id"
 
 // observe gives each request its exchange and, when it is done, its log line:
 // also when the answer broke off, which arrives here as a panic.
-func (p *Proxy) observe(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ex := newExchange(r)
-		ctx := context.WithValue(r.Context(), exchangeKey{}, ex)
-		if p.cfg.Tracer != nil {
-			if ex.trace = p.cfg.Tracer.Start(r, ex.id); ex.trace != nil {
-				w.Header()[traceresponse] = []string{ex.trace.ID()}
-				ctx = ex.trace.Context(ctx)
-			}
-		}
-		r = r.WithContext(ctx)
-		ex.inbound = r
-		ex.countBody(r)
-		ex.recorder = recorder{ResponseWriter: w, ex: ex}
-		recorder := &ex.recorder
-		w.Header()["Content-Type"] = nil // no guessing where Salesforce sent none
-		p.shareAnswer(w.Header(), r)
+func (p *Proxy) observe(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ex := p.begin(w, r)
 		whole := false
-		if p.cfg.Observer != nil {
-			p.cfg.Observer.Arrived()
-		}
 		defer func() {
-			p.logExchange(ex, recorder, whole)
-			p.finish(ex, recorder, whole)
+			p.logExchange(ex, &ex.recorder, whole)
+			p.finish(ex, &ex.recorder, whole)
 		}()
-		next.ServeHTTP(recorder, r)
+		next(&ex.recorder, ex.inbound)
 		whole = true
-	})
+	}
+}
+
+// begin returns the exchange of a request, which is in the context of its inbound.
+func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
+	ex := newExchange(r)
+	ctx := context.WithValue(r.Context(), exchangeKey{}, ex)
+	if p.cfg.Tracer != nil {
+		if ex.trace = p.cfg.Tracer.Start(r, ex.id); ex.trace != nil {
+			w.Header()[traceresponse] = []string{ex.trace.ID()}
+			ctx = ex.trace.Context(ctx)
+		}
+	}
+	ex.inbound = r.WithContext(ctx)
+	ex.countBody(ex.inbound)
+	ex.recorder = recorder{ResponseWriter: w, ex: ex}
+	w.Header()["Content-Type"] = nil // no guessing where Salesforce sent none
+	p.shareAnswer(w.Header(), ex.inbound)
+	if p.cfg.Observer != nil {
+		p.cfg.Observer.Arrived()
+	}
+	return ex
 }
 
 // logExchange writes the line of a request: at warn where the proxy could not

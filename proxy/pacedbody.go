@@ -47,11 +47,11 @@ func (p *Proxy) initPace(c *pace, moved func() int64, cut func()) {
 
 // paced has the client keep up with the request's body and, where its
 // connection alone does not tell, with the answer.
-func (p *Proxy) paced(next http.Handler) http.Handler {
+func (p *Proxy) paced(next http.HandlerFunc) http.HandlerFunc {
 	if !p.isPaced() {
 		return next
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
 		ex, conn := exchangeOf(r.Context()), pacedConnOf(r)
 		if conn != nil {
 			conn.serve(ex)
@@ -67,8 +67,8 @@ func (p *Proxy) paced(next http.Handler) http.Handler {
 			writer.pace = p.paceStream(ex, writer)
 			defer p.leaveStream(writer)
 		}
-		next.ServeHTTP(writer, r)
-	})
+		next(writer, r)
+	}
 }
 
 // requestNote is what the log has of a request whose client is too slow.

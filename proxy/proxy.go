@@ -119,7 +119,7 @@ type Proxy struct {
 	minVersion  int      // the number of MinAPIVersion; 0 for none
 	raised      sync.Map // raisedAPI → nothing: what the log has told of
 	logger      *slog.Logger
-	handler     http.Handler
+	handler     http.HandlerFunc
 	crossOrigin *http.CrossOriginProtection
 	clients     atomic.Pointer[clients] // of now; a request asks for them once
 	looksWithin bool                    // a request within a request could leave Config.AllowPaths
@@ -178,11 +178,11 @@ func New(cfg Config) (*Proxy, error) {
 		BufferPool:     new(bufferPool),
 		ErrorLog:       slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
 	}
-	p.handler = p.observe(p.paced(p.bound(p.guard(p.answerOAuth(p.readEnvelope(p.identify(p.boundClient(p.admit(p.raise(p.keep(p.ration(reverse))))))))))))
+	p.handler = p.observe(p.paced(p.bound(p.guard(p.answerOAuth(p.readEnvelope(p.identify(p.boundClient(p.admit(p.raise(p.keep(p.ration(reverse.ServeHTTP))))))))))))
 	return p, nil
 }
 
-func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler(w, r) }
 
 // bufferPool lends out the buffers that answers are copied through.
 type bufferPool struct{ pool sync.Pool }

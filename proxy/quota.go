@@ -25,27 +25,32 @@ func spendsRequests(path string) bool {
 // ration keeps clients to what they leave of the org's API requests to others,
 // and lets so many of the org's requests run at a time. What it refuses has
 // the shape of Salesforce's own refusal, which apps know how to wait after.
-func (p *Proxy) ration(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ex := exchangeOf(r.Context())
-		if !spendsRequests(ex.path) {
-			next.ServeHTTP(w, r)
-			return
+func (p *Proxy) ration(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if spendsRequests(exchangeOf(r.Context()).path) {
+			if !p.leavesReserve(w, r) {
+				return
+			}
+			if p.cfg.Queue != nil {
+				if !p.waitTurn(w, r) {
+					return
+				}
+				defer p.cfg.Queue.Release()
+			}
 		}
-		if ok, again := p.cfg.Usage.Allows(ex.client.Reserve, time.Now()); !ok {
-			p.refuseRequest(w, r, "PROXY_API_RESERVE", errReserved(p.cfg.Usage.Scarcest(), ex.client.Reserve), again)
-			return
-		}
-		if p.cfg.Queue == nil {
-			next.ServeHTTP(w, r)
-			return
-		}
-		if !p.waitTurn(w, r) {
-			return
-		}
-		defer p.cfg.Queue.Release()
-		next.ServeHTTP(w, r)
-	})
+		next(w, r)
+	}
+}
+
+// leavesReserve reports whether a request leaves to others what it has to, or
+// refuses it.
+func (p *Proxy) leavesReserve(w http.ResponseWriter, r *http.Request) bool {
+	client := exchangeOf(r.Context()).client
+	ok, again := p.cfg.Usage.Allows(client.Reserve, time.Now())
+	if !ok {
+		p.refuseRequest(w, r, "PROXY_API_RESERVE", errReserved(p.cfg.Usage.Scarcest(), client.Reserve), again)
+	}
+	return ok
 }
 
 // waitTurn waits for a place among the org's requests. Without one it has

@@ -33,12 +33,12 @@ var (
 // readEnvelope reads the head of a SOAP request, where its session stands and
 // the operation is named. Logins and logouts are answered here: they are about
 // the client's session, and the login behind the proxy is nobody's to end.
-func (p *Proxy) readEnvelope(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func (p *Proxy) readEnvelope(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		ex := exchangeOf(r.Context())
 		switch {
 		case !isSOAP(ex, r):
-			next.ServeHTTP(w, r)
+			next(w, r)
 			return
 		case r.Method != http.MethodPost:
 			p.refuse(w, r, denial(http.StatusForbidden, "PROXY_METHOD_NOT_ALLOWED", errSOAPMethod))
@@ -58,9 +58,9 @@ func (p *Proxy) readEnvelope(next http.Handler) http.Handler {
 		case "invalidateSessions":
 			p.refuse(w, r, denial(http.StatusForbidden, "PROXY_LOGIN_IS_SHARED", errShared))
 		default:
-			next.ServeHTTP(w, r)
+			next(w, r)
 		}
-	})
+	}
 }
 
 // isSOAP reports whether a request is one that a SOAP API is to answer.

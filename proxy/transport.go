@@ -86,6 +86,11 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil || refusal == accepted {
 		return resp, err
 	}
+	return t.again(req, ex, resp, refusal)
+}
+
+// again is what becomes of a request whose token was refused, in the answer resp.
+func (t *transport) again(req *http.Request, ex *exchange, resp *http.Response, refusal refusal) (*http.Response, error) {
 	if !t.curable(refusal, ex) {
 		ex.seen.Refused = RefusalPassed
 		return resp, nil
@@ -99,7 +104,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	discard(resp)
-	resp, refusal, err = t.attempt(req, ex, PartReplay)
+	resp, refusal, err := t.attempt(req, ex, PartReplay)
 	_, unsent := errors.AsType[*tokenError](err)
 	ex.replayed = !unsent
 	ex.seen.Refused = outcomeOf(refusal, err)

@@ -28,11 +28,11 @@ func parseVersion(version string) (int, error) {
 // will, to the lowest one that it is to be asked for. Nothing else of the path
 // changes, so what admit has decided holds, but for the allowed paths: they may
 // name versions.
-func (p *Proxy) raise(next http.Handler) http.Handler {
+func (p *Proxy) raise(next http.HandlerFunc) http.HandlerFunc {
 	if p.minVersion == 0 {
 		return next
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
 		ex := exchangeOf(r.Context())
 		if ex.raisedPath, ex.raisedFrom = p.raisedPath(ex.rawPath); ex.raisedPath != "" {
 			if raised, err := canonicalPath(ex.raisedPath); err != nil || !p.allows(raised) {
@@ -42,8 +42,8 @@ func (p *Proxy) raise(next http.Handler) http.Handler {
 			}
 			p.sayRaised(ex, apiOf(ex.rawPath))
 		}
-		next.ServeHTTP(w, r)
-	})
+		next(w, r)
+	}
 }
 
 // raisedPath returns a raw path with MinAPIVersion in the place of a lower version,

@@ -6,13 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"slices"
 
 	"github.com/sfproxy/sfproxy/auth"
 	"github.com/sfproxy/sfproxy/config"
 	"github.com/sfproxy/sfproxy/login"
+	"github.com/sfproxy/sfproxy/peer"
 	"github.com/sfproxy/sfproxy/proxy"
 	"github.com/sfproxy/sfproxy/telemetry"
 )
@@ -54,22 +53,10 @@ func auditFileFault(err error) error {
 	return fmt.Errorf("LOG_AUDIT_FILE: %w (name a file in a directory that this user may write to, or leave the variable out to have the lines in the log)", err)
 }
 
-// peerOf returns the address that a request came from, "unix" for a Unix socket.
-func peerOf(r *http.Request) string {
-	if _, ok := r.Context().Value(http.LocalAddrContextKey).(*net.UnixAddr); ok {
-		return "unix"
-	}
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
-}
-
 // denied notes a request that was refused.
 func (a audit) denied(d proxy.Denial) {
 	a.Write(telemetry.AuditEvent{Event: telemetry.AuditDenial, Outcome: outcomeRefused,
-		Client: d.Client, Subject: d.Subject, Address: peerOf(d.Request), RequestID: d.RequestID,
+		Client: d.Client, Subject: d.Subject, Address: peer.Of(d.Request).String(), RequestID: d.RequestID,
 		Method: d.Request.Method, Path: d.Path, Rule: d.Rule, Code: d.Code, Reason: d.Reason.Error()})
 }
 
@@ -80,7 +67,7 @@ const unknownUsername = "(unknown)"
 // attempted notes a login or a logout of a client.
 func (a audit) attempted(l login.Attempt) {
 	e := telemetry.AuditEvent{Event: telemetry.AuditLogin, Outcome: string(l.Outcome), Client: l.Client, Subject: l.Subject,
-		Address: peerOf(l.Request), RequestID: l.RequestID, How: l.How, Username: l.Username}
+		Address: peer.Of(l.Request).String(), RequestID: l.RequestID, How: l.How, Username: l.Username}
 	switch {
 	case l.Logout:
 		e.Event = telemetry.AuditLogout

@@ -2,8 +2,9 @@ package listen
 
 import (
 	"net"
-	"net/netip"
 	"sync"
+
+	"github.com/sfproxy/sfproxy/peer"
 )
 
 // Connections is a listener that bounds the connections there are at a time, in
@@ -16,7 +17,7 @@ type Connections struct {
 
 	mu     sync.Mutex
 	open   int                  // connections; guarded by mu
-	openOf map[netip.Prefix]int // those of an address, see addressOf; guarded by mu
+	openOf map[peer.Network]int // those of an address; guarded by mu
 }
 
 // Limits are how many connections there may be at a time.
@@ -41,7 +42,7 @@ type Limit struct {
 
 // NewConnections bounds what l accepts.
 func NewConnections(l net.Listener, limits Limits) *Connections {
-	c := &Connections{Listener: l, limits: limits, openOf: map[netip.Prefix]int{}}
+	c := &Connections{Listener: l, limits: limits, openOf: map[peer.Network]int{}}
 	if limits.Answer != nil {
 		c.turnstile = newTurnstile(limits.Answer)
 	}
@@ -59,26 +60,26 @@ func (c *Connections) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		address := addressOf(conn.RemoteAddr())
+		address := peer.At(conn.RemoteAddr()).Network()
 		over := c.enter(address)
 		if over == nil {
 			return &connection{Conn: conn, leave: sync.OnceFunc(func() { c.leave(address) })}, nil
 		}
 		if over.OnRefused != nil {
-			over.OnRefused(shownPrefix(address))
+			over.OnRefused(address.String())
 		}
 		c.turnstile.turnAway(conn)
 	}
 }
 
 // enter counts a connection, unless it goes over the limit that is returned.
-func (c *Connections) enter(address netip.Prefix) (over *Limit) {
+func (c *Connections) enter(address peer.Network) (over *Limit) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case !c.limits.InAll.allows(c.open):
 		return &c.limits.InAll
-	case !address.IsValid():
+	case address.IsSocket():
 	case !c.limits.OfAddress.allows(c.openOf[address]):
 		return &c.limits.OfAddress
 	default:
@@ -88,44 +89,16 @@ func (c *Connections) enter(address netip.Prefix) (over *Limit) {
 	return nil
 }
 
-func (c *Connections) leave(address netip.Prefix) {
+func (c *Connections) leave(address peer.Network) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.open--
-	if !address.IsValid() {
+	if address.IsSocket() {
 		return
 	}
 	if c.openOf[address]--; c.openOf[address] == 0 {
 		delete(c.openOf, address)
 	}
-}
-
-// addressOf returns what counts as one address: an IPv4 address, or the 64 bits
-// of an IPv6 address that are a network's, since whoever has one has all in it.
-// That of a Unix socket is none.
-func addressOf(a net.Addr) netip.Prefix {
-	tcp, ok := a.(*net.TCPAddr)
-	if !ok {
-		return netip.Prefix{}
-	}
-	ip := tcp.AddrPort().Addr().Unmap()
-	bits := 64
-	if ip.Is4() {
-		bits = 32
-	}
-	prefix, _ := ip.Prefix(bits)
-	return prefix
-}
-
-// shownPrefix returns an address as the log has it.
-func shownPrefix(p netip.Prefix) string {
-	switch {
-	case !p.IsValid():
-		return "unix"
-	case p.IsSingleIP():
-		return p.Addr().String()
-	}
-	return p.String()
 }
 
 // connection is one that counts until it is closed.

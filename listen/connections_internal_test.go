@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
+
+	"github.com/sfproxy/sfproxy/peer"
 )
 
 // fakeListener hands out connections from addresses of any kind.
@@ -176,7 +178,8 @@ func TestConnectionsWithoutLimits(t *testing.T) {
 // TestConnectionsCountRight opens and closes many at a time.
 func TestConnectionsCountRight(t *testing.T) {
 	c := NewConnections(nil, Limits{InAll: Limit{Most: 5}, OfAddress: Limit{Most: 3}})
-	addresses := []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("2001:db8::/64"), {}}
+	network := func(ip string) peer.Network { return peer.At(&net.TCPAddr{IP: net.ParseIP(ip)}).Network() }
+	addresses := []peer.Network{network("192.0.2.1"), network("2001:db8::1"), {}}
 	var clients sync.WaitGroup
 	for i := range 12 {
 		clients.Go(func() {

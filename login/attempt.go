@@ -4,6 +4,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+
+	"github.com/sfproxy/sfproxy/peer"
 )
 
 // Outcome is what has become of a login.
@@ -39,7 +41,7 @@ var errPlain = errors.New("a password may not come over plain HTTP from another 
 // authenticate runs check for a request that may log in by a name, and tells of
 // a refusal. It does not log the name: people type passwords there.
 func (l *Logins) authenticate(w http.ResponseWriter, r *http.Request, attempt *Attempt, name string, check func() (*Account, error)) (*Account, error) {
-	address := addressOf(r)
+	address := peer.Of(r).Network().String()
 	attempt.Username = known(l.accounts(), name)
 	account, err := l.check(r, address, check)
 	if err != nil {
@@ -54,7 +56,7 @@ func (l *Logins) authenticate(w http.ResponseWriter, r *http.Request, attempt *A
 
 // check runs check unless the request may not log in at all.
 func (l *Logins) check(r *http.Request, address string, check func() (*Account, error)) (*Account, error) {
-	if r.TLS == nil && !l.cfg.AllowPlain && !fromLoopback(r) {
+	if r.TLS == nil && !l.cfg.AllowPlain && !peer.Of(r).IsThisMachine() {
 		return nil, errPlain
 	}
 	if wait := l.throttle.wait(address); wait > 0 {

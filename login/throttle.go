@@ -2,9 +2,6 @@ package login
 
 import (
 	"fmt"
-	"net"
-	"net/http"
-	"net/netip"
 	"sync"
 	"time"
 )
@@ -72,38 +69,4 @@ type throttledError struct{ wait time.Duration }
 
 func (e *throttledError) Error() string {
 	return fmt.Sprintf("too many failed logins from this address; try again in %s", e.wait.Round(time.Second))
-}
-
-// bySocket reports whether a request came by a Unix socket.
-func bySocket(r *http.Request) bool {
-	_, ok := r.Context().Value(http.LocalAddrContextKey).(*net.UnixAddr)
-	return ok
-}
-
-// fromLoopback reports whether a request comes from this machine.
-func fromLoopback(r *http.Request) bool {
-	if bySocket(r) {
-		return true
-	}
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err == nil && from.Addr().Unmap().IsLoopback()
-}
-
-// addressOf is the client's IP address. An IPv6 host has a network of its own;
-// who comes by a Unix socket has no address.
-func addressOf(r *http.Request) string {
-	if bySocket(r) {
-		return "unix"
-	}
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	address := from.Addr().Unmap()
-	if address.Is6() {
-		if network, err := address.Prefix(64); err == nil {
-			return network.String()
-		}
-	}
-	return address.String()
 }

@@ -67,9 +67,9 @@ func plain(p string) bool {
 	if strings.ContainsFunc(p, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return false
 	}
-	for segment := range strings.FieldsFuncSeq(p, func(r rune) bool { return r == '/' || r == '\\' }) {
+	for segment := range strings.SplitSeq(strings.ReplaceAll(p, `\`, "/"), "/") {
 		name, _, _ := strings.Cut(segment, ";")
-		if strings.TrimSpace(name) == "." || strings.TrimSpace(name) == ".." {
+		if name = strings.TrimSpace(name); name == "." || name == ".." {
 			return false
 		}
 	}

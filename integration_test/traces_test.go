@@ -167,10 +167,15 @@ func TestTraces(t *testing.T) {
 		t.Errorf("%d spans of grants, want 2", got)
 	}
 
+	org.RevokeTokens()
 	if a := get(t, limits, billingKey, unsampled); a.header.Get("Traceresponse") != "" {
 		t.Error("a trace that its app does not sample is followed")
 	}
 	p.stop(t)
+	grants := named(receiver.spans(t, "", 11), "grant")
+	if last := grants[len(grants)-1]; len(grants) != 3 || last.ParentSpanID != "" || len(last.Links) > 0 {
+		t.Errorf("grants = %+v, want a third one that is a trace of its own", grants)
+	}
 	for _, hidden := range []string{"in-the-query", "22222222222222222222222222222222", "billing-billing", subject} {
 		if strings.Contains(receiver.Stdout.String(), hidden) {
 			t.Errorf("the traces hold %s", hidden)

@@ -1,8 +1,12 @@
 package integration_test
 
 import (
+	"go/parser"
+	"go/token"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -27,5 +31,40 @@ func TestReadmeNamesRooms(t *testing.T) {
 			t.Errorf("the README does not say what %s is", room)
 		}
 		told[room] = true
+	}
+}
+
+// builtOn are the packages of ours that a package may import. The others, auth,
+// config and devorg among them, import none.
+var builtOn = map[string][]string{
+	"doctor":    {"auth"},
+	"keygen":    {"key"},
+	"login":     {"auth"},
+	"proxy":     {"auth", "policy", "quota"},
+	"telemetry": {"auth", "proxy", "quota"},
+}
+
+// TestImportsRunOneWay has each package import only what it builds on.
+func TestImportsRunOneWay(t *testing.T) {
+	files, err := filepath.Glob("../*/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d Go files, %v", len(files), err)
+	}
+	for _, file := range files {
+		room := filepath.Base(filepath.Dir(file))
+		if strings.HasSuffix(file, "_test.go") || room == "bench" {
+			continue
+		}
+		tree, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range tree.Imports {
+			path, _ := strconv.Unquote(spec.Path.Value)
+			imported, ours := strings.CutPrefix(path, "github.com/sfproxy/sfproxy/")
+			if ours && !slices.Contains(builtOn[room], imported) {
+				t.Errorf("%s imports %s, and %s is built on %q alone", file, imported, room, builtOn[room])
+			}
+		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 // Connections is a listener that bounds the connections there are at a time, in
 // all and of one address. It comes before TLS, so that a connection over a limit
-// costs no handshake.
+// costs no handshake. Safe for concurrent use.
 type Connections struct {
 	net.Listener
 	limits    Limits

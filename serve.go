@@ -65,6 +65,7 @@ func serve(ctx context.Context, cfg *config.Config, environ []string, logger *sl
 		hangup, stop = process.Hangups() // before what may take time, and until nothing runs
 		defer stop()
 	}
+	telemetry.TakeLibraryLog(logger)
 	logWarnings(logger, cfg)
 	s, err := newServer(cfg, environ, logger)
 	if err != nil {

@@ -68,7 +68,7 @@ func widen() {
 func (t *Transport) dialHere(ctx context.Context, u, proxy *url.URL) (*conn, error) {
 	c, err := t.dialPlain(ctx, u, proxy)
 	if err == nil && u.Scheme == "https" {
-		err = c.startTLS(ctx, t.base.TLSClientConfig, u.Hostname(), t.base.TLSHandshakeTimeout)
+		err = c.startTLS(ctx, t.tlsOf(u.Hostname()), t.base.TLSHandshakeTimeout)
 	}
 	if err == nil {
 		return c, nil
@@ -108,17 +108,32 @@ func addressOf(u *url.URL) string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
-// startTLS makes the connection a TLS one. Roots, versions and sessions are
-// those of settings, which may be nil.
-func (c *conn) startTLS(ctx context.Context, settings *tls.Config, host string, timeout time.Duration) error {
-	if settings == nil {
-		settings = &tls.Config{MinVersion: tls.VersionTLS12}
+// hostTLS are the TLS settings of a host's connections.
+type hostTLS struct {
+	host     string
+	settings *tls.Config
+}
+
+// tlsOf returns the TLS settings of a host: roots, versions and sessions are those
+// of the base. The connections to the host that was dialled last share theirs.
+func (t *Transport) tlsOf(host string) *tls.Config {
+	if last := t.lastTLS.Load(); last != nil && last.host == host {
+		return last.settings
 	}
-	settings = settings.Clone()
+	settings := &tls.Config{MinVersion: tls.VersionTLS12}
+	if own := t.base.TLSClientConfig; own != nil {
+		settings = own.Clone()
+	}
 	settings.NextProtos = nil // HTTP/1.1 is what is spoken without
 	if settings.ServerName == "" {
 		settings.ServerName = host
 	}
+	t.lastTLS.Store(&hostTLS{host, settings})
+	return settings
+}
+
+// startTLS makes the connection a TLS one.
+func (c *conn) startTLS(ctx context.Context, settings *tls.Config, timeout time.Duration) error {
 	limited, cancel := ctx, context.CancelFunc(func() {})
 	if timeout > 0 {
 		limited, cancel = context.WithTimeout(ctx, timeout)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,8 +17,9 @@ import (
 // a [net/http/httptrace.ClientTrace], with a Connection header, or odd in some
 // other way. Safe for concurrent use.
 type Transport struct {
-	base *http.Transport
-	pool pool
+	base    *http.Transport
+	pool    pool
+	lastTLS atomic.Pointer[hostTLS]
 }
 
 // New returns a Transport that dials, shakes hands and waits as base is set up

@@ -19,6 +19,16 @@ func (instantly) RoundTrip(r *http.Request) (*http.Response, error) {
 		Body:   io.NopCloser(strings.NewReader(`{"Id":"0015g0000000002AAA","Name":"Acme"}`))}, nil
 }
 
+// sink is an answer that nobody reads.
+type sink struct{ header http.Header }
+
+func newSink() *sink { return &sink{http.Header{}} }
+
+func (s *sink) Header() http.Header         { return s.header }
+func (s *sink) Write(b []byte) (int, error) { return len(b), nil }
+func (s *sink) WriteHeader(int)             {}
+func (s *sink) Flush()                      {}
+
 // allocationsOf returns how many allocations a handler needs for a request.
 func allocationsOf(t *testing.T, h http.Handler) float64 {
 	asked := shapes()[0]

@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// corkSize has room for what one write of an answer becomes: the head, a piece
-// of the body, and what frames it.
-const corkSize = copyBufferSize + 8<<10
+// corkSize has room for what one write of an answer becomes: the head, 64 KiB of
+// the body, which the kernel sends on as one piece, and what frames it.
+const corkSize = 64<<10 + 4<<10
 
 var corkBuffers = sync.Pool{New: func() any { return new([corkSize]byte) }}
 
@@ -30,6 +30,13 @@ func (c *cork) put() {
 	c.mu.Unlock()
 }
 
+// loosen has the next write take what was held back along.
+func (c *cork) loosen() {
+	c.mu.Lock()
+	c.in = false
+	c.mu.Unlock()
+}
+
 // pull writes what was held back.
 func (c *cork) pull(write func([]byte) (int, error)) error {
 	c.mu.Lock()
@@ -45,20 +52,23 @@ func (c *cork) pull(write func([]byte) (int, error)) error {
 func (c *cork) write(b []byte, write func([]byte) (int, error)) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.in && c.n+len(b) > corkSize {
+	if c.n+len(b) > corkSize {
 		c.empty(write)
 	}
 	if c.err != nil {
 		return 0, c.err
 	}
-	if !c.in || len(b) > corkSize {
+	if !c.in && c.held == nil || len(b) > corkSize {
 		return write(b)
 	}
 	if c.held == nil {
 		c.held = corkBuffers.Get().(*[corkSize]byte)
 	}
 	c.n += copy(c.held[c.n:], b)
-	return len(b), nil
+	if !c.in {
+		c.empty(write)
+	}
+	return len(b), c.err
 }
 
 // empty writes what is held. c.mu is held.

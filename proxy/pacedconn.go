@@ -151,7 +151,11 @@ func (c *pacedConn) serve(ex *exchange) {
 }
 
 func (c *pacedConn) done(ex *exchange) {
-	c.cork.pull(c.write) // if an answer broke off; what it fails with is told by the next write
+	if ex.answered.Load() && ex.inbound.ProtoAtLeast(1, 1) {
+		c.cork.loosen() // net/http's server still writes the last chunk
+	} else {
+		c.cork.pull(c.write) // what it fails with is told by the next write
+	}
 	c.writing.mu.Lock()
 	defer c.writing.mu.Unlock()
 	c.last = ex.note()

@@ -31,6 +31,7 @@ func (p *Proxy) respond(resp *http.Response) error {
 	}
 	ex.closeEarly(h)
 	if resp.ContentLength < 0 {
+		ex.passOnInTime(resp)
 		resp.Body = &streamed{resp.Body, resp, ex}
 	}
 	instance := ex.token.InstanceURL
@@ -52,6 +53,35 @@ func (p *Proxy) respond(resp *http.Response) error {
 func (ex *exchange) closeEarly(h http.Header) {
 	if ex.body != nil && !ex.bodyWhole && ex.inbound.ProtoMajor == 1 && !ex.body.over.Load() {
 		h.Set("Connection", "close")
+	}
+}
+
+// lengthUnknown is a ContentLength that ReverseProxy does not take for a reason to
+// flush each piece of an answer.
+const lengthUnknown = -2
+
+// passOnInTime has the pieces of an answer passed on when no more of it is here,
+// if its body tells when that is: until then they may be written together.
+// ReverseProxy flushes the others after each piece, and events anyway.
+func (ex *exchange) passOnInTime(resp *http.Response) {
+	body, ok := resp.Body.(interface{ BeforeWait(func()) })
+	media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	if !ok || strings.EqualFold(strings.TrimSpace(media), "text/event-stream") {
+		return
+	}
+	resp.ContentLength = lengthUnknown
+	body.BeforeWait(ex.passOn)
+}
+
+// passOn writes what there is of an answer. What it fails with is told by the next
+// write.
+func (ex *exchange) passOn() {
+	switch {
+	case ex.recorder.status == 0: // the body is read to be changed
+	case ex.writer.ResponseWriter != nil:
+		ex.writer.FlushError()
+	default:
+		ex.recorder.FlushError()
 	}
 }
 

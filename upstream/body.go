@@ -60,6 +60,15 @@ var lineEnd = []byte("\r\n")
 // Whole returns the length of a body that is here already, to its end.
 func (b *body) Whole() (int64, bool) { return int64(len(b.ahead)), b.ended == io.EOF }
 
+// BeforeWait has f called, on the goroutine that reads the body, each time that
+// a Read is about to wait for more of it: what came before may be held back
+// until then, and no longer. It is for before the first Read.
+func (b *body) BeforeWait(f func()) {
+	if !b.over.Load() {
+		b.conn.wire.beforeWait = f
+	}
+}
+
 var errBodyClosed = errors.New("the answer's body is read after Close")
 
 func (b *body) Read(p []byte) (int, error) {
@@ -136,6 +145,7 @@ func watch(ctx context.Context, c *conn, p *pool) exchange {
 
 // finish ends an exchange after a whole answer.
 func (x *exchange) finish() {
+	x.conn.wire.beforeWait = nil
 	if !x.stop() { // abort is running, or has
 		return
 	}

@@ -117,7 +117,7 @@ func (c *corked) Write(p []byte) (int, error) {
 // sayTogether has the TLS records of several texts arrive in one piece.
 func sayTogether(c *tls.Conn, texts ...string) {
 	cork := c.NetConn().(*corked)
-	cork.on = true
+	cork.on, cork.held = true, nil
 	for _, text := range texts {
 		say(c, text)
 	}

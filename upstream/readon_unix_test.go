@@ -64,3 +64,50 @@ func TestReadTakesWhatHasArrived(t *testing.T) {
 		}
 	}
 }
+
+// Whoever holds back what it has read is told before a Read waits, and only then.
+func TestReadTellsBeforeItWaits(t *testing.T) {
+	waits := make(chan bool)
+	base := newBase()
+	url := peer(t, base, true, func(_ int, c net.Conn) {
+		const head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+		for hear(c) != "" {
+			sayTogether(c.(*tls.Conn), head, "3\r\none\r\n", "3\r\ntwo\r\n")
+			for _, last := range []string{"5\r\nthree\r\n", "0\r\n\r\n"} {
+				<-waits
+				say(c, last)
+			}
+		}
+	})
+	t.Cleanup(func() { close(waits) })
+	transport := newTransport(t, base)
+	for range 2 { // on one connection
+		resp, err := transport.RoundTrip(newRequest(t, "GET", url, ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []byte
+		var held []string // when it was told
+		resp.Body.(*body).BeforeWait(func() {
+			held = append(held, string(got))
+			waits <- true
+		})
+		for piece := make([]byte, 100); err == nil; {
+			var n int
+			n, err = resp.Body.Read(piece)
+			got = append(got, piece[:n]...)
+		}
+		if err != io.EOF || string(got) != "onetwothree" {
+			t.Fatalf("body = %q, %v", got, err)
+		}
+		if len(held) != 2 || held[0] != "onetwo" || held[1] != "onetwothree" {
+			t.Errorf("told of a wait after %q, want it once all was read that had come", held)
+		}
+		if transport.Idle() != 1 {
+			t.Fatal("the connection is not kept")
+		}
+		if transport.pool.idle[originOf(newRequest(t, "GET", url, "").URL, nil)][0].wire.beforeWait != nil {
+			t.Error("the next request is told, too")
+		}
+	}
+}

@@ -12,14 +12,15 @@ type wire struct {
 	raw syscall.RawConn // nil if the system or the dialer has none: then nothing seems to have come
 
 	// Of the goroutine that has the connection:
-	asking bool // Read takes what has arrived and does not wait
-	came   bool // it has found something
-	buf    []byte
-	n      int
-	err    error
-	now    func(fd uintptr) bool // readNow, bound once
-	ready  func(fd uintptr) bool // hasCome, bound once
-	looked bool                  // hasCome has
+	beforeWait func() // called when a Read is about to wait; nil for not
+	asking     bool   // Read takes what has arrived and does not wait
+	came       bool   // it has found something
+	buf        []byte
+	n          int
+	err        error
+	now        func(fd uintptr) bool // readNow, bound once
+	ready      func(fd uintptr) bool // hasCome, bound once
+	looked     bool                  // hasCome has
 }
 
 func newWire(c net.Conn) *wire {
@@ -32,9 +33,20 @@ func newWire(c net.Conn) *wire {
 }
 
 func (w *wire) Read(p []byte) (int, error) {
-	if !w.asking {
-		return w.Conn.Read(p)
+	switch {
+	case w.asking:
+		return w.readArrived(p)
+	case w.beforeWait != nil:
+		if n, err := w.readArrived(p); err != errQuiet {
+			return n, err
+		}
+		w.beforeWait()
 	}
+	return w.Conn.Read(p)
+}
+
+// readArrived reads without waiting.
+func (w *wire) readArrived(p []byte) (int, error) {
 	if w.raw == nil {
 		return 0, errQuiet
 	}

@@ -24,8 +24,7 @@ func newConnections(registry *prometheus.Registry) *connections {
 		connected: dials.WithLabelValues("connected"), failed: dials.WithLabelValues("failed"),
 		fullHands: handshakes.WithLabelValues("full"), resumed: handshakes.WithLabelValues("resumed"),
 	}
-	open := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: "upstream_connections",
-		Help: "Connections to Salesforce, or to the company proxy before it, that are open, in use or not."}, func() float64 { return float64(c.open.Load()) })
+	open := gauge("upstream_connections", "Connections to Salesforce, or to the company proxy before it, that are open, in use or not.", c.open.Load)
 	registry.MustRegister(dials, handshakes, open)
 	return c
 }
@@ -78,9 +77,8 @@ func (c *countedConn) Close() error {
 // FollowIdle shows how many connections wait for their next request, which is
 // asked for at each reading. To be called once.
 func (m *Metrics) FollowIdle(idle func() int) {
-	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: "upstream_idle_connections",
-		Help: "Connections to Salesforce that are open and wait for their next request, without those of large uploads, of HTTP/2 and of a company proxy that is reached by TLS or SOCKS."},
-		func() float64 { return float64(idle()) }))
+	m.registry.MustRegister(gauge("upstream_idle_connections",
+		"Connections to Salesforce that are open and wait for their next request, without those of large uploads, of HTTP/2 and of a company proxy that is reached by TLS or SOCKS.", idle))
 }
 
 // CountHandshake counts a TLS handshake that has succeeded, as

@@ -101,6 +101,11 @@ func counter(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
 }
 
+// gauge returns a gauge whose value is asked for at each reading.
+func gauge[Number int | int64](name, help string, value func() Number) prometheus.GaugeFunc {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, func() float64 { return float64(value()) })
+}
+
 // Handler serves the metrics in the text form of Prometheus or in OpenMetrics,
 // as the request asks.
 func (m *Metrics) Handler() http.Handler {
@@ -138,9 +143,8 @@ func (m *Metrics) CertificateExpires(at time.Time) {
 // FollowListenerCertificate shows when the certificate of the proxy's listener
 // expires, which is asked for at each reading. To be called once.
 func (m *Metrics) FollowListenerCertificate(expiry func() time.Time) {
-	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: "listener_certificate_expiry_timestamp_seconds",
-		Help: "When the certificate in PROXY_TLS_CERT_FILE expires, in seconds since 1970; absent where the listener has none."},
-		func() float64 { return float64(expiry().Unix()) }))
+	m.registry.MustRegister(gauge("listener_certificate_expiry_timestamp_seconds", "When the certificate in PROXY_TLS_CERT_FILE expires, "+
+		"in seconds since 1970; absent where the listener has none.", func() int64 { return expiry().Unix() }))
 }
 
 // APIVersionRaised counts a request of a client, by its configured name.

@@ -65,8 +65,7 @@ func newTraffic(registry *prometheus.Registry) *traffic {
 	for r := proxy.NotRefused + 1; int(r) < proxy.Refusals; r++ {
 		t.refusals[r] = refusals.WithLabelValues(r.String())
 	}
-	inFlight := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: "requests_in_flight",
-		Help: "Requests that have come in and whose answer has not ended."}, func() float64 { return float64(t.inFlight.Load()) })
+	inFlight := gauge("requests_in_flight", "Requests that have come in and whose answer has not ended.", t.inFlight.Load)
 	registry.MustRegister(t.requests, t.received, t.sent, t.calls, t.failures, t.duration, t.upstream, t.sendDelay, t.tokenWait, refusals, inFlight)
 	return t
 }

@@ -3,9 +3,7 @@ package auth
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
 )
 
 // GrantError is why a grant gave no token. It never holds an assertion, a
@@ -77,19 +75,4 @@ func Hint(err error) string {
 		return e.Hint
 	}
 	return ""
-}
-
-// bound makes text from elsewhere fit to print: at most 200 characters, all of
-// them printable.
-func bound(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, strings.ToValidUTF8(s, " "))
-	if r := []rune(s); len(r) > 200 {
-		return string(r[:200]) + "…"
-	}
-	return s
 }

@@ -249,7 +249,7 @@ type instanceError struct {
 }
 
 func (e *instanceError) Error() string {
-	return fmt.Sprintf("the answer's instance_url %q is refused: %v", bound(e.raw), e.reason)
+	return fmt.Sprintf("the answer's instance_url %q is refused: %v", Foreign(e.raw), e.reason)
 }
 
 // parse returns the token of a successful answer.
@@ -274,8 +274,8 @@ func (o *Org) parse(subject string, body []byte) (*Token, error) {
 	return newToken(Token{
 		AccessToken: NewAccessToken(a.AccessToken),
 		InstanceURL: instance,
-		IdentityURL: bound(a.ID),
-		Scope:       bound(a.Scope),
+		IdentityURL: Foreign(a.ID),
+		Scope:       Foreign(a.Scope),
 		Subject:     subject,
 	}, time.Now(), a.life(o.clock.now(), o.cfg.TokenTTL), rand.Float64()), nil // #nosec G404 -- spreads renewals
 }
@@ -288,7 +288,7 @@ func refused(fault *GrantError, resp *http.Response, body []byte) *GrantError {
 	}
 	if json.Unmarshal(body, &oauth) == nil && oauth.Error != "" {
 		known := explain(oauth.Error, oauth.Description)
-		fault.Code, fault.Description = bound(oauth.Error), bound(oauth.Description)
+		fault.Code, fault.Description = Foreign(oauth.Error), Foreign(oauth.Description)
 		fault.Permanent = !known.Passing && known.Clears == 0 && resp.StatusCode < 500
 		fault.RetryAfter = known.Clears
 		fault.Hint = known.Hint()
@@ -296,11 +296,11 @@ func refused(fault *GrantError, resp *http.Response, body []byte) *GrantError {
 	}
 	switch {
 	case resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusRequestTimeout:
-		return fault.with(serverFault, fmt.Errorf("it answered %s", bound(resp.Status)))
+		return fault.with(serverFault, fmt.Errorf("it answered %s", Foreign(resp.Status)))
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
 		return fault.with(redirected, fmt.Errorf("it redirects to %q", redirectHost(resp)))
 	}
-	return fault.with(notTheEndpoint, fmt.Errorf("it answered %s without an OAuth error", bound(resp.Status)))
+	return fault.with(notTheEndpoint, fmt.Errorf("it answered %s without an OAuth error", Foreign(resp.Status)))
 }
 
 // redirectHost names where a redirect leads, without path and query.
@@ -309,7 +309,7 @@ func redirectHost(resp *http.Response) string {
 	if err != nil {
 		return ""
 	}
-	return bound(u.Scheme + "://" + u.Host)
+	return Foreign(u.Scheme + "://" + u.Host)
 }
 
 // unreachable explains an exchange that got no answer.

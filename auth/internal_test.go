@@ -235,8 +235,8 @@ func TestBound(t *testing.T) {
 		{long(201), long(200) + "…"},
 		{long(200), long(200)},
 	} {
-		if got := bound(tt.in); got != tt.want {
-			t.Errorf("bound(%q) = %q, want %q", tt.in, got, tt.want)
+		if got := Foreign(tt.in); got != tt.want {
+			t.Errorf("Foreign(%q) = %q, want %q", tt.in, got, tt.want)
 		}
 	}
 }

@@ -125,7 +125,7 @@ func (a *answer) check() error {
 	case strings.ContainsFunc(a.AccessToken, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return fmt.Errorf("the access_token has characters that no header can carry")
 	case a.TokenType != "" && !strings.EqualFold(a.TokenType, "Bearer"):
-		return fmt.Errorf("the token_type is %q, want Bearer", bound(a.TokenType))
+		return fmt.Errorf("the token_type is %q, want Bearer", Foreign(a.TokenType))
 	}
 	return nil
 }

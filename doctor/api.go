@@ -82,10 +82,10 @@ func (a answer) fault() (code, message string) {
 // about says in a line what the answer is, never more of it than an error.
 func (a answer) about() string {
 	if a.err != nil {
-		return foreign(a.err.Error())
+		return auth.Foreign(a.err.Error())
 	}
 	if code, message := a.fault(); code != "" {
-		return foreign(fmt.Sprintf("%d %s: %s", a.status, code, message))
+		return auth.Foreign(fmt.Sprintf("%d %s: %s", a.status, code, message))
 	}
 	return fmt.Sprintf("it answered %d %s", a.status, http.StatusText(a.status))
 }

@@ -58,9 +58,9 @@ func (x *examination) grantWith(ctx context.Context, cfg auth.OrgConfig) error {
 func refused(err error) (r Result, id string) {
 	entry, explained := auth.Explain(err)
 	if !explained {
-		return failed("%s", foreign(err.Error())).fix("see that what keeps the key can sign with it: the command, the token or its PIN"), ""
+		return failed("%s", auth.Foreign(err.Error())).fix("see that what keeps the key can sign with it: the command, the token or its PIN"), ""
 	}
-	return failed("%s: %s", entry.Meaning, foreign(err.Error())).explained(entry), entry.ID
+	return failed("%s: %s", entry.Meaning, auth.Foreign(err.Error())).explained(entry), entry.ID
 }
 
 // findAudience tries the other audiences and returns the one that gets a token.
@@ -80,7 +80,7 @@ func (x *examination) findAudience(ctx context.Context, cfg auth.OrgConfig) stri
 func (x *examination) approvals(r Result, subject string) Result {
 	for i, remedy := range r.Remedies {
 		if remedy.Cause == auth.SelfApproval {
-			r.Remedies[i].Fix = fmt.Sprintf("approve the app once in a browser, logged in as %s: %s", foreign(subject), x.approvalURL())
+			r.Remedies[i].Fix = fmt.Sprintf("approve the app once in a browser, logged in as %s: %s", auth.Foreign(subject), x.approvalURL())
 			r.Remedies[i].Where = []string{
 				"The redirect_uri must be one of the app's callback URLs (another one: --callback URL); the page that it ends on does not matter.",
 				"The app must have the scope \"Perform requests at any time (refresh_token, offline_access)\".",
@@ -100,5 +100,5 @@ func (x *examination) approvalURL() string {
 // shortened returns enough of a consumer key to tell it from others.
 func shortened(consumerKey string) string {
 	r := []rune(consumerKey)
-	return foreign(string(r[:min(8, len(r)/2)])) + "…"
+	return auth.Foreign(string(r[:min(8, len(r)/2)])) + "…"
 }

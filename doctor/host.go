@@ -73,7 +73,7 @@ func (x *examination) loginHost(context.Context) Result {
 	kind := kindOf(login)
 	expected := auth.Audience(login)
 	audience := cmp.Or(x.cfg.Org.Audience, expected)
-	detail := fmt.Sprintf("%s is %s; audience %s", login, kind.name, foreign(audience))
+	detail := fmt.Sprintf("%s is %s; audience %s", login, kind.name, auth.Foreign(audience))
 	if kind.wrong != "" {
 		return failed("%s: %s", detail, kind.wrong).fix(useAPIHost)
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/sfproxy/sfproxy/auth"
 )
 
 // expiryWarning is how long before its end a certificate is warned of.
@@ -30,7 +32,7 @@ func (x *examination) nextKey(context.Context) Result {
 // describeKey says what a private key is, and whether its certificate fits.
 func describeKey(k Key) Result {
 	if k.Signer == nil {
-		r := failed("%s", printable(k.Fault.Error()))
+		r := failed("%s", auth.Printable(k.Fault.Error()))
 		if k.Unsuitable {
 			r = r.fix("give the RSA private key whose certificate is uploaded to the app, or make a new pair with sfproxy keygen")
 		}
@@ -59,7 +61,7 @@ func describeKey(k Key) Result {
 func describeCertificate(detail string, public *rsa.PublicKey, k Key) Result {
 	switch {
 	case k.CertificateFault != nil:
-		return warning("%s; %s", detail, printable(k.CertificateFault.Error())).
+		return warning("%s; %s", detail, auth.Printable(k.CertificateFault.Error())).
 			fix("give the certificate that was made with this key: if the one that is uploaded to the app is another key's, the grant below is refused")
 	case k.Certificate == nil:
 		return passed("%s; no certificate in its file and no SF_JWT_CERT_FILE, so whether the uploaded one fits shows in the grant", detail)

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/sfproxy/sfproxy/auth"
 )
 
 // isLoopback reports whether an address to listen on is reached from this
@@ -46,7 +48,7 @@ func (x *examination) listener(ctx context.Context) Result {
 	case l == nil:
 		return skipped("not tried: the configuration of the clients' side has faults")
 	case l.TLSFault != nil:
-		return failed("%s: %s", place(l.Address), foreign(l.TLSFault.Error())).
+		return failed("%s: %s", place(l.Address), auth.Foreign(l.TLSFault.Error())).
 			fix("give PROXY_TLS_CERT_FILE the certificate chain and PROXY_TLS_KEY_FILE its key, both PEM")
 	}
 	if leaf := leafOf(l.TLS); leaf != nil && time.Now().After(leaf.NotAfter) {
@@ -95,7 +97,7 @@ func port(setting, address string, neighbour func() condition) Result {
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return failed("%s: this machine has no such address", where).fix("set " + setting + " to an address of this machine, or to :port for all")
 	}
-	return failed("%s: %s", where, foreign(err.Error())).fix("set " + setting + " to host:port")
+	return failed("%s: %s", where, auth.Foreign(err.Error())).fix("set " + setting + " to host:port")
 }
 
 // exposure says what of the org is open to whom.
@@ -110,14 +112,14 @@ func (x *examination) exposure(context.Context) Result {
 		for _, c := range l.Clients {
 			names = append(names, c.Name)
 		}
-		who = fmt.Sprintf("%s (%s)", count(n, "client"), foreign(strings.Join(names, ", ")))
+		who = fmt.Sprintf("%s (%s)", count(n, "client"), auth.Foreign(strings.Join(names, ", ")))
 	}
 	if l.mutual() {
 		who += " with a client certificate"
 	}
 	what := "the API paths"
 	if l.AllowPaths != nil {
-		what = foreign(strings.Join(l.AllowPaths, ", "))
+		what = auth.Foreign(strings.Join(l.AllowPaths, ", "))
 	}
 	detail := fmt.Sprintf("%s, by %s, to %s", what, transportName(l.TLS), who)
 	r := passed("%s", detail)

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/sfproxy/sfproxy/auth"
 )
 
 // condition is how an sfproxy is that runs already. The zero value is that none
@@ -67,14 +69,14 @@ func running(ctx context.Context, admin string) condition {
 func (r readiness) condition() condition {
 	c := condition{state: "it is ready"}
 	if r.LastFailure != nil {
-		c.remedy = foreign(r.LastFailure.Hint)
+		c.remedy = auth.Foreign(r.LastFailure.Hint)
 	}
 	switch {
 	case !*r.Ready:
-		c.state, c.ill = "it is not ready: "+foreign(r.Reason), true
+		c.state, c.ill = "it is not ready: "+auth.Foreign(r.Reason), true
 	case r.Token == nil && r.LastFailure != nil:
 		c.state, c.ill = fmt.Sprintf("it is ready, but has no token; its last grant that failed, at %s: %s",
-			r.LastFailure.At.UTC().Format(time.RFC3339), foreign(r.LastFailure.Error)), true
+			r.LastFailure.At.UTC().Format(time.RFC3339), auth.Foreign(r.LastFailure.Error)), true
 	default:
 		c.remedy = ""
 	}

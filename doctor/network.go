@@ -42,7 +42,7 @@ func (x *examination) dns(ctx context.Context) Result {
 		if lookup, ok := errors.AsType[*net.DNSError](err); ok {
 			reason = lookup.Err
 		}
-		return failed("%s: %s (%s)", host, entry.Meaning, foreign(reason)).explained(entry)
+		return failed("%s: %s (%s)", host, entry.Meaning, auth.Foreign(reason)).explained(entry)
 	}
 	if len(addresses) > 4 {
 		addresses = append(addresses[:4], "…")

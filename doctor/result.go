@@ -3,8 +3,6 @@ package doctor
 import (
 	"fmt"
 	"io"
-	"strings"
-	"unicode"
 
 	"github.com/sfproxy/sfproxy/auth"
 )
@@ -92,24 +90,4 @@ func count(n int, thing string) string {
 		return "1 " + thing
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
-}
-
-// foreign makes text from elsewhere fit to print: one line of at most 200
-// characters, all of them printable.
-func foreign(s string) string {
-	s = printable(s)
-	if r := []rune(s); len(r) > 200 {
-		return string(r[:200]) + "…"
-	}
-	return s
-}
-
-// printable makes text fit to print: one line of printable characters.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, strings.ToValidUTF8(s, " "))
 }

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/sfproxy/sfproxy/auth"
 )
 
 // isSocket reports whether an address to listen on is a Unix socket.
@@ -32,7 +34,7 @@ func socket(setting, address string, neighbour func() condition) Result {
 	case errors.Is(err, fs.ErrNotExist):
 		return socketDirectory(where, filepath.Dir(path))
 	case err != nil:
-		return failed("%s: %s", where, foreign(err.Error())).fix("let this user into the directory")
+		return failed("%s: %s", where, auth.Foreign(err.Error())).fix("let this user into the directory")
 	case info.Mode().Type() != fs.ModeSocket:
 		return failed("%s: the file that is there is no socket", where).fix("move it away, or set " + setting + " to another path")
 	}
@@ -47,7 +49,7 @@ func socket(setting, address string, neighbour func() condition) Result {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return passed("%s; a socket is there that nothing answers on, which the start replaces", where)
 	}
-	return failed("%s: %s", where, foreign(err.Error())).fix("set " + setting + " to a path that is this user's own")
+	return failed("%s: %s", where, auth.Foreign(err.Error())).fix("set " + setting + " to a path that is this user's own")
 }
 
 // socketDirectory says whether there is a directory for a socket to be made in.

@@ -62,7 +62,7 @@ func (x *examination) tls(ctx context.Context) Result {
 	x.login = x.look(ctx, login)
 	if x.login.err != nil {
 		entry := auth.ExplainTransport(x.login.err)
-		return failed("%s: %s", entry.Meaning, foreign(x.login.err.Error())).explained(entry)
+		return failed("%s: %s", entry.Meaning, auth.Foreign(x.login.err.Error())).explained(entry)
 	}
 	if x.login.state == nil {
 		r := skipped("%s is plain HTTP, which is right for tests on this machine alone", login)
@@ -115,7 +115,7 @@ func distrusted(leaf *x509.Certificate, host string, err error) Result {
 		return failed("the certificate of %s, issued by %s, is good from %s to %s, and this machine's clock says %s", host, issuer,
 			leaf.NotBefore.UTC().Format(dateLayout), leaf.NotAfter.UTC().Format(dateLayout), time.Now().UTC().Format(dateLayout)).explained(entry)
 	}
-	return failed("the certificate of %s, issued by %s, is not trusted: %s", host, issuer, foreign(err.Error())).explained(entry)
+	return failed("the certificate of %s, issued by %s, is not trusted: %s", host, issuer, auth.Foreign(err.Error())).explained(entry)
 }
 
 // subjectOf names whom a certificate is for, by up to three names.
@@ -132,16 +132,16 @@ func subjectOf(c *x509.Certificate) string {
 	if len(names) > 3 {
 		names = append(names[:3], "…")
 	}
-	return foreign(strings.Join(names, ", "))
+	return auth.Foreign(strings.Join(names, ", "))
 }
 
 // nameOf returns the organization and the common name.
 func nameOf(n pkix.Name) string {
 	organization := strings.Join(n.Organization, ", ")
 	if organization == "" || n.CommonName == "" {
-		return fmt.Sprintf("%q", foreign(cmp.Or(organization, n.CommonName, n.String())))
+		return fmt.Sprintf("%q", auth.Foreign(cmp.Or(organization, n.CommonName, n.String())))
 	}
-	return fmt.Sprintf("%q (%s)", foreign(n.CommonName), foreign(organization))
+	return fmt.Sprintf("%q (%s)", auth.Foreign(n.CommonName), auth.Foreign(organization))
 }
 
 // salesforceIssuers are parts of the names of public CAs: DigiCert, which

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sfproxy/sfproxy/auth"
 )
 
 // tokenForm says what kind of token was granted and what it may be used for.
@@ -22,7 +24,7 @@ func (x *examination) tokenForm(context.Context) Result {
 		detail = "in JWT format"
 	}
 	if len(scopes) > 0 {
-		detail += "; scopes " + foreign(strings.Join(scopes, " "))
+		detail += "; scopes " + auth.Foreign(strings.Join(scopes, " "))
 	}
 	r := passed("%s", detail)
 	if x.token.JWT() {
@@ -63,7 +65,7 @@ func (x *examination) identity(ctx context.Context) Result {
 	if who.Username == "" {
 		who.Username = who.Preferred
 	}
-	detail := fmt.Sprintf("org %s, user %s, %s", foreign(who.Organization), foreign(who.User), foreign(who.Username))
+	detail := fmt.Sprintf("org %s, user %s, %s", auth.Foreign(who.Organization), auth.Foreign(who.User), auth.Foreign(who.Username))
 	if who.Username != "" && !strings.EqualFold(who.Username, x.cfg.Subject) {
 		return warning("%s, and SF_USERNAME is %s", detail, x.cfg.Subject).fix("see that this is the user whom requests are to act for")
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/sfproxy/sfproxy/auth"
 )
 
 // ParseCertificate returns the first certificate in content, which is PEM or
@@ -39,7 +41,7 @@ func certificateInPEM(text []byte) (*x509.Certificate, error) {
 		case known:
 			found = k.noCertificate()
 		default:
-			found = fmt.Errorf("this is a PEM block of type %q, not a certificate", bound(block.Type))
+			found = fmt.Errorf("this is a PEM block of type %q, not a certificate", auth.Foreign(block.Type))
 		}
 	}
 	return nil, found

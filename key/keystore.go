@@ -13,6 +13,8 @@ import (
 
 	"github.com/pavlo-v-chernykh/keystore-go/v4" // opens JKS
 	"github.com/square/certigo/jceks"            // opens JCEKS, which the other does not know
+
+	"github.com/sfproxy/sfproxy/auth"
 )
 
 // errOwnPassphrase is that of a keystore whose passphrase is right.
@@ -73,7 +75,7 @@ func choose(entries []entry, alias string) (int, error) {
 	case len(keys) == 0:
 		return 0, noKeys(others)
 	case alias != "":
-		return 0, fmt.Errorf("this keystore has no key with the alias %s (SF_JWT_KEY_ALIAS); it has %s", bound(alias), list(keys))
+		return 0, fmt.Errorf("this keystore has no key with the alias %s (SF_JWT_KEY_ALIAS); it has %s", auth.Foreign(alias), list(keys))
 	case len(keys) > 1:
 		return 0, fmt.Errorf("this keystore has several keys: set SF_JWT_KEY_ALIAS to one of %s", list(keys))
 	}
@@ -96,7 +98,7 @@ func list(names []string) string {
 		names = append(names[:shown], "…")
 	}
 	for i, name := range names {
-		names[i] = bound(name)
+		names[i] = auth.Foreign(name)
 	}
 	return strings.Join(names, ", ")
 }
@@ -219,7 +221,7 @@ func (r *reader) entry() (entry, error) {
 		}
 	case 2: // a certificate
 	case 3:
-		return e, fmt.Errorf("it holds the secret key %s, past which it is not read; move the private key into a keystore of its own with keytool -importkeystore -srcalias", bound(e.alias))
+		return e, fmt.Errorf("it holds the secret key %s, past which it is not read; move the private key into a keystore of its own with keytool -importkeystore -srcalias", auth.Foreign(e.alias))
 	default:
 		r.failed = true
 	}

@@ -9,7 +9,8 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"unicode"
+
+	"github.com/sfproxy/sfproxy/auth"
 )
 
 // parsePEM returns the private key among the PEM blocks of text, with the
@@ -92,7 +93,7 @@ func noKeyInPEM(text []byte, last *pem.Block) error {
 	if what, ok := labels[last.Type]; ok {
 		return what.noKey()
 	}
-	return unsuitable(fmt.Sprintf("this is a PEM block of type %q, not a private key", bound(last.Type)))
+	return unsuitable(fmt.Sprintf("this is a PEM block of type %q, not a private key", auth.Foreign(last.Type)))
 }
 
 // parseBlock parses the one PEM block that is a private key and names its form.
@@ -120,19 +121,4 @@ func parseBlock(block *pem.Block, passphrase []byte) (signer any, form string, e
 		return nil, "", errWrongPassphrase
 	}
 	return signer, "encrypted " + form, err
-}
-
-// bound makes text from elsewhere fit to print: at most 200 characters, all of
-// them printable.
-func bound(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, strings.ToValidUTF8(s, " "))
-	if r := []rune(s); len(r) > 200 {
-		return string(r[:200]) + "…"
-	}
-	return s
 }

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/sfproxy/sfproxy/auth"
 )
 
 // pkcs11URI names a key in a token (RFC 7512).
@@ -59,11 +61,11 @@ func (u *pkcs11URI) set(attribute string) error {
 	case field != nil:
 		*field = value
 	case name == "type" && value != "private":
-		return fmt.Errorf("the PKCS #11 URI has type=%s; a private key is wanted", bound(value))
+		return fmt.Errorf("the PKCS #11 URI has type=%s; a private key is wanted", auth.Foreign(value))
 	case name == "pin-value" || name == "pin-source":
 		return errors.New("the PIN does not belong in the PKCS #11 URI, which is no secret: SF_JWT_KEY_PASSPHRASE or SF_JWT_KEY_PASSPHRASE_FILE has it")
 	case name != "type" && !slices.Contains(ignored, name):
-		return fmt.Errorf("the PKCS #11 URI has an attribute %q, which is not known", bound(name))
+		return fmt.Errorf("the PKCS #11 URI has an attribute %q, which is not known", auth.Foreign(name))
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"software.sslmate.com/src/go-pkcs12" // PKCS#12
+
+	"github.com/sfproxy/sfproxy/auth"
 )
 
 // parsePKCS12 returns a key of a PKCS#12 file. No passphrase and an empty one
@@ -100,7 +102,7 @@ func explain(err error, der []byte, passphrase string) error {
 
 // unreadable is the error for what the library does not do.
 func unreadable(reason string) error {
-	return fmt.Errorf("this PKCS#12 file cannot be read: %s; turn it into PEM with openssl pkcs12 -in FILE -nodes -out key.pem", bound(reason))
+	return fmt.Errorf("this PKCS#12 file cannot be read: %s; turn it into PEM with openssl pkcs12 -in FILE -nodes -out key.pem", auth.Foreign(reason))
 }
 
 // subjects names the certificates of a file that Java made to trust them.

@@ -18,7 +18,7 @@ var (
 // identify finds the client that a request's credential belongs to. Without
 // configured clients everybody is the same nameless one.
 func (p *Proxy) identify(next http.HandlerFunc) http.HandlerFunc {
-	anyone := &Client{Subject: p.cfg.Subject, Reserve: p.cfg.Reserve, MaxRequests: p.cfg.MaxRequestsPerClient, running: new(running)}
+	anyone := &Client{Subject: p.cfg.Subject, Reserve: p.cfg.Reserve, MaxRequests: p.cfg.MaxRequestsPerClient, observer: p.nobody, running: new(running)}
 	return func(w http.ResponseWriter, r *http.Request) {
 		if known := p.clients.Load(); known.open {
 			exchangeOf(r.Context()).client = anyone

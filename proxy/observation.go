@@ -83,33 +83,29 @@ func (r Refused) String() string {
 }
 
 // finish completes the observation of an exchange and hands it to the observer.
-func (p *Proxy) finish(ex *exchange, rec *recorder, whole bool) {
+func (p *Proxy) finish(ex *exchange) {
 	if p.cfg.Observer == nil && ex.trace == nil {
 		return
 	}
 	o := &ex.seen
-	o.Status, o.Whole, o.Sent = rec.status, whole, rec.bytes.Load()
-	o.Duration, o.Received = time.Since(ex.started), ex.received.bytes.Load()
+	o.Status, o.Sent, o.Received = ex.recorder.status, ex.recorder.bytes.Load(), ex.received.bytes.Load()
+	o.Duration = time.Since(ex.started)
 	switch {
-	case !whole && ex.inbound.Context().Err() != nil:
+	case !o.Whole && ex.inbound.Context().Err() != nil:
 		o.Source = FromClient
 	case o.Upstream == 0 || ex.fault != nil:
 		o.Source = FromProxy
 	}
 	o.Counted = o.Counted && o.Source != FromProxy
-	name := ""
-	observer := p.nobody
+	name, observer := "", p.nobody
 	if ex.client != nil {
-		name = ex.client.Name
-		if ex.client.observer != nil {
-			observer = ex.client.observer
-		}
+		name, observer = ex.client.Name, ex.client.observer
 	}
 	if observer != nil {
 		observer.Done(o)
 	}
 	if ex.trace != nil {
-		ex.trace.End(name, ex.path, rec.Header().Get(errorHeader), o)
+		ex.trace.End(name, ex.path, ex.recorder.Header().Get(errorHeader), o)
 	}
 }
 

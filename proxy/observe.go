@@ -22,13 +22,12 @@ const requestIDHeader = "X-Request-Id"
 func (p *Proxy) observe(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ex := p.begin(w, r)
-		whole := false
 		defer func() {
-			p.logExchange(ex, &ex.recorder, whole)
-			p.finish(ex, &ex.recorder, whole)
+			p.logExchange(ex)
+			p.finish(ex)
 		}()
 		next(&ex.recorder, ex.inbound)
-		whole = true
+		ex.seen.Whole = true
 	}
 }
 
@@ -55,8 +54,8 @@ func (p *Proxy) begin(w http.ResponseWriter, r *http.Request) *exchange {
 
 // logExchange writes the line of a request: at warn where the proxy could not
 // do its work, else at debug. A client that hangs up is no failure.
-func (p *Proxy) logExchange(ex *exchange, rec *recorder, whole bool) {
-	ctx := ex.inbound.Context()
+func (p *Proxy) logExchange(ex *exchange) {
+	ctx, rec, whole := ex.inbound.Context(), &ex.recorder, ex.seen.Whole
 	level, message := slog.LevelDebug, "request"
 	clientLeft := ctx.Err() != nil
 	switch {

@@ -5,7 +5,8 @@
 //	client
 //	  → observe       request id, canonical path, CORS headers; at   observe.go, path.go,
 //	                  the end one log line and one observation       cors.go, observation.go
-//	  → paced         the client keeps up with bodies, or is cut     pacedbody.go, pacedconn.go
+//	  → paced         the client keeps up with bodies, or is cut     pace.go, pacedbody.go,
+//	                                                                 pacedwriter.go, pacedconn.go
 //	  → bound         the head's size, and how many requests run     limits.go, running.go
 //	  → guard         Host, Origin, Sec-Fetch-Site                   guard.go, cors.go
 //	  → answerOAuth   logins at the token endpoint, answered here    login.go

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -43,23 +44,27 @@ func (p *Proxy) judge(ex *exchange, r *http.Request) (denied *fault, effect stri
 		return denial(http.StatusForbidden, "PROXY_METHOD_NOT_ALLOWED", errTrace), ""
 	case ex.ambiguous:
 		return denial(http.StatusForbidden, "PROXY_AMBIGUOUS_PATH", errAmbiguous), ""
-	case forbidden(ex.path):
-		return denial(http.StatusForbidden, "PROXY_PATH_NEVER_ALLOWED", errForbidden(ex.path)), ""
-	case !p.allows(ex.path):
-		return denial(http.StatusForbidden, "PROXY_PATH_NOT_ALLOWED", fmt.Errorf("%s %w", ex.path, errNotAPath)), ""
 	}
-	if ex.client.Policy == nil && !p.looksWithin {
-		return nil, ""
+	if denied = p.judgePath(ex.path); denied != nil || ex.client.Policy == nil && !p.looksWithin {
+		return denied, ""
 	}
-	decision := p.policyOf(ex.client).Decide(p.policyRequest(ex, r))
+	decision := cmp.Or(ex.client.Policy, anything).Decide(p.policyRequest(ex, r))
 	if !decision.Allowed {
 		return denial(http.StatusForbidden, policyCodes[decision.Rule], decision), decision.Effect
 	}
 	return nil, decision.Effect
 }
 
-func errForbidden(canonical string) error {
-	return fmt.Errorf("%s is never forwarded: it would hand out, show or end the login that all clients share", canonical)
+// judgePath applies what holds for all clients to a canonical path.
+func (p *Proxy) judgePath(canonical string) (denied *fault) {
+	switch {
+	case forbidden(canonical):
+		return denial(http.StatusForbidden, "PROXY_PATH_NEVER_ALLOWED",
+			fmt.Errorf("%s is never forwarded: it would hand out, show or end the login that all clients share", canonical))
+	case !p.allows(canonical):
+		return denial(http.StatusForbidden, "PROXY_PATH_NOT_ALLOWED", fmt.Errorf("%s %w", canonical, errNotAPath))
+	}
+	return nil
 }
 
 // policyCodes are the codes of what a policy denies.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -23,13 +22,6 @@ var (
 
 // anything is the policy of a client that has none.
 var anything = &policy.Policy{}
-
-func (p *Proxy) policyOf(c *Client) *policy.Policy {
-	if c.Policy == nil {
-		return anything
-	}
-	return c.Policy
-}
 
 // policyRequest returns a request as a policy looks at it.
 func (p *Proxy) policyRequest(ex *exchange, r *http.Request) *policy.Request {
@@ -53,13 +45,11 @@ func (p *Proxy) policyRequest(ex *exchange, r *http.Request) *policy.Request {
 // request, or why it is not forwarded.
 func (p *Proxy) resolve(rawPath string) (string, error) {
 	canonical, err := canonicalPath(rawPath)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", err
-	case forbidden(canonical):
-		return "", errForbidden(canonical)
-	case !p.allows(canonical):
-		return "", fmt.Errorf("%s %w", canonical, errNotAPath)
+	}
+	if denied := p.judgePath(canonical); denied != nil {
+		return "", denied.reason
 	}
 	return canonical, nil
 }

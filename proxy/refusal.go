@@ -2,8 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"compress/gzip"
-	"compress/zlib"
 	"encoding/json"
 	"encoding/xml"
 	"io"
@@ -155,18 +153,7 @@ func peek(resp *http.Response) []byte {
 // decode undoes a content coding that Salesforce knows. Of a body that has
 // another, is broken or is longer than limit bytes it returns nothing.
 func decode(body []byte, coding string, limit int64) []byte {
-	var decoder io.Reader
-	var err error
-	switch strings.ToLower(coding) {
-	case "", "identity":
-		return body
-	case "gzip", "x-gzip":
-		decoder, err = gzip.NewReader(bytes.NewReader(body))
-	case "deflate":
-		decoder, err = zlib.NewReader(bytes.NewReader(body))
-	default:
-		return nil
-	}
+	decoder, err := uncoded(bytes.NewReader(body), coding)
 	if err != nil {
 		return nil
 	}

@@ -1,10 +1,7 @@
 package proxy
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
-	"compress/zlib"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -101,42 +98,14 @@ func (p *Proxy) keepEnvelope(ex *exchange, r *http.Request) error {
 // decoded returns the body of a request without its content coding. A session
 // cannot be replaced in a compressed one.
 func decoded(r *http.Request) (io.Reader, error) {
-	var reader io.Reader
-	var err error
-	switch strings.ToLower(r.Header.Get("Content-Encoding")) {
-	case "", "identity":
-		return r.Body, nil
-	case "gzip", "x-gzip":
-		reader, err = gzip.NewReader(r.Body)
-	case "deflate":
-		raw := bufio.NewReader(r.Body)
-		if reader, err = zlib.NewReader(raw); err == nil {
-			reader = &wholeReader{reader, raw}
-		}
-	default:
-		err = errSOAPCoded
+	coding := strings.ToLower(r.Header.Get("Content-Encoding"))
+	reader, err := uncoded(r.Body, coding)
+	if coding != "" && coding != "identity" {
+		r.Header.Del("Content-Encoding")
+		r.Header.Del("Content-Length")
+		r.ContentLength = -1
 	}
-	r.Header.Del("Content-Encoding")
-	r.Header.Del("Content-Length")
-	r.ContentLength = -1
 	return reader, err
-}
-
-// wholeReader ends where the body it decodes ends: zlib stops at its checksum,
-// and what is left unread after that would upset the connection's next request.
-type wholeReader struct {
-	io.Reader
-	raw *bufio.Reader
-}
-
-func (w *wholeReader) Read(p []byte) (int, error) {
-	n, err := w.Reader.Read(p)
-	if err == io.EOF {
-		if _, err = w.raw.ReadByte(); err == nil {
-			err = errSOAPCoded // there is more
-		}
-	}
-	return n, err
 }
 
 // answerLogin answers login() and logout().

@@ -116,7 +116,7 @@ func (b *body) end(err error) error {
 		b.finish()
 		return err
 	}
-	return b.fail(err)
+	return b.fail(withoutBytes(err))
 }
 
 // Close ends the request. The rest of a body that was not read to its end is

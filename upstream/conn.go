@@ -194,7 +194,7 @@ func (c *conn) answer(req *http.Request, maxHead int64, sendErr error) (*http.Re
 	for range maxInterim + 1 {
 		resp, err := http.ReadResponse(c.in, req)
 		if err != nil {
-			return nil, err
+			return nil, withoutBytes(err)
 		}
 		switch {
 		case resp.ProtoMajor != 1:

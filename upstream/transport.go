@@ -55,11 +55,11 @@ func (t *Transport) Idle() int { return t.pool.size() }
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	takes, proxy := t.takes(req)
 	if !takes {
-		return t.base.RoundTrip(req)
+		return t.leave(req)
 	}
 	m, err := newMessage(req, req.Body)
 	if err == errOdd {
-		return t.base.RoundTrip(req)
+		return t.leave(req)
 	}
 	if err != nil {
 		return nil, err
@@ -85,6 +85,12 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, _, err := t.exchange(c, req, m)
 	return resp, err
+}
+
+// leave has net/http send a request.
+func (t *Transport) leave(req *http.Request) (*http.Response, error) {
+	resp, err := t.base.RoundTrip(req)
+	return resp, withoutBytes(err)
 }
 
 // exchange sends a request, frees m, and reads the head of the answer. again is

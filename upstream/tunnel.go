@@ -67,5 +67,5 @@ func (c *conn) openTunnel(ctx context.Context, base *http.Transport, address str
 		c.release()
 		return nil
 	}
-	return &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err}
+	return &net.OpError{Op: "proxyconnect", Net: "tcp", Err: withoutBytes(err)}
 }

@@ -3,12 +3,14 @@ package proxy_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sfproxy/sfproxy/proxy"
 )
@@ -122,5 +124,49 @@ func TestDocumentWithLinksIsWaitedFor(t *testing.T) {
 	got, err := io.ReadAll(resp.Body)
 	if want := []byte(`{"limits":"` + url + `/services/data/v60.0/limits"}`); err != nil || !bytes.Equal(got, want) || resp.Header.Get("X-Head") == "" {
 		t.Errorf("got %s, %v with %v; want %s", got, err, resp.Header, want)
+	}
+}
+
+// drying is an answer without an end, of which nothing comes any more once its
+// reader was held up for a long time.
+type drying struct {
+	tell func()
+	ctx  context.Context
+	over chan error
+}
+
+func (d *drying) RoundTrip(r *http.Request) (*http.Response, error) {
+	body := &drying{ctx: r.Context(), over: d.over}
+	return &http.Response{StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Header: plain.Clone(), Body: body, ContentLength: -1, Request: r}, nil
+}
+
+func (d *drying) BeforeWait(f func()) { d.tell = f }
+
+func (d *drying) Read(p []byte) (int, error) {
+	began := time.Now()
+	d.tell()
+	if time.Since(began) < stallTimeout/2 {
+		return len(p), nil
+	}
+	<-d.ctx.Done()
+	d.over <- d.ctx.Err()
+	return 0, d.ctx.Err()
+}
+
+func (d *drying) Close() error { return nil }
+
+// Whoever is cut while a piece is passed on, before the org's next one is waited
+// for, is not waited for with it.
+func TestCutReaderEndsTheWaitForTheOrg(t *testing.T) {
+	t.Parallel()
+	for _, secure := range []bool{false, true} {
+		source := &drying{over: make(chan error, 1)}
+		r := startPaced(t, proxy.Config{Tokens: newTokens("http://org.example"), Transport: source}, secure)
+		c := r.dialPlainOrTLS(t, secure)
+		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", limitsPath)
+		r.wantCut(t, "answer")
+		if err := receive(t, source.over, "the org's answer to end"); err == nil {
+			t.Error("the request to the org is not canceled")
+		}
 	}
 }

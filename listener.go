@@ -16,7 +16,7 @@ import (
 	"github.com/sfproxy/sfproxy/telemetry"
 )
 
-// limitConnections bounds what l accepts.
+// limitConnections bounds and shows what l accepts.
 func limitConnections(l net.Listener, cfg config.Proxy, to signals) net.Listener {
 	limit := func(name, setting string, most int) listen.Limit {
 		logger, notice := to.logger.With("setting", setting, "limit", most), new(proxy.Notice)
@@ -34,7 +34,9 @@ func limitConnections(l net.Listener, cfg config.Proxy, to signals) net.Listener
 	if cfg.TLSCertFile == "" {
 		limits.Answer = proxy.ConnectionRefusal()
 	}
-	return listen.NewConnections(l, limits)
+	connections := listen.NewConnections(l, limits)
+	to.metrics.FollowClients(connections.Open)
+	return connections
 }
 
 // newHandshakes returns those of the proxy's listener, nil for none.

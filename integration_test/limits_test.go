@@ -198,6 +198,7 @@ func TestConnectionLimits(t *testing.T) {
 			t.Fatalf("from another address: %v, %v; want 200", resp, err)
 		}
 		resp.Body.Close()
+		p.waitForMetric(t, "sfproxy_client_connections", func(n float64) bool { return n == 2 }) // those that are kept open
 	}
 	mustKeepOpen(t, "tcp", "127.0.0.2", address)
 	mustKeepOpen(t, "tcp", "127.0.0.3", address)

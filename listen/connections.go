@@ -72,6 +72,13 @@ func (c *Connections) Accept() (net.Conn, error) {
 	}
 }
 
+// Open returns how many connections there are now.
+func (c *Connections) Open() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.open
+}
+
 // enter counts a connection, unless it goes over the limit that is returned.
 func (c *Connections) enter(address peer.Network) (over *Limit) {
 	c.mu.Lock()

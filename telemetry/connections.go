@@ -74,6 +74,12 @@ func (c *countedConn) Close() error {
 	return c.Conn.Close()
 }
 
+// FollowClients shows how many connections of clients there are, which is asked
+// for at each reading. To be called once.
+func (m *Metrics) FollowClients(open func() int) {
+	m.registry.MustRegister(gauge("client_connections", "Connections of clients that are open, in use or not.", open))
+}
+
 // FollowIdle shows how many connections wait for their next request, which is
 // asked for at each reading. To be called once.
 func (m *Metrics) FollowIdle(idle func() int) {

@@ -52,6 +52,7 @@ func newMetrics(t *testing.T) *telemetry.Metrics {
 	m.FollowTokens(subjects, func(subject string) auth.Outcome { return outcomes[subject] }, func() int { return 3 })
 	m.FollowListenerCertificate(func() time.Time { return time.Unix(1_850_000_000, 0) })
 	m.FollowIdle(func() int { return 7 })
+	m.FollowClients(func() int { return 4 })
 	m.FollowQueue(quota.NewQueue(20))
 	usage := new(quota.Usage)
 	usage.Note(quota.Reading{Used: 18, Limit: 15000}, quota.Reading{Used: 3, Limit: 5000}, time.Now())
@@ -110,6 +111,7 @@ func TestMetricsPage(t *testing.T) {
 		`sfproxy_app_api_calls_limit 5000`,
 		`sfproxy_live_tokens 3`,
 		`sfproxy_upstream_idle_connections 7`,
+		`sfproxy_client_connections 4`,
 		`sfproxy_token_issue_timestamp_seconds{subject=""} 1.8e+09`,
 		`sfproxy_token_expiry_timestamp_seconds{subject=""} 1.8000072e+09`,
 		`sfproxy_token_expiry_timestamp_seconds{subject="sync"} 1.8000072e+09`,

@@ -1,8 +1,11 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"testing"
@@ -26,6 +29,24 @@ func readN(t *testing.T, r io.Reader, n int) string {
 		t.Fatal(err)
 	}
 	return string(data)
+}
+
+// Once the handler has returned, the client's body is not read: neither one that
+// keep took over itself, nor one that a stage before it did.
+func TestKeepReleasesBody(t *testing.T) {
+	for _, taken := range []bool{false, true} {
+		r := httptest.NewRequest("POST", "/services/data/v60.0/limits", struct{ io.Reader }{strings.NewReader("0123456789")})
+		ex := newExchange(r)
+		r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, ex))
+		if taken {
+			ex.body = newBody(r, r.Body, 4)
+		}
+		var attempt io.Reader
+		(&Proxy{cfg: Config{ReplayBuffer: 4}}).keep(func(http.ResponseWriter, *http.Request) { attempt = openBody(t, ex.body) })(httptest.NewRecorder(), r)
+		if _, err := attempt.Read(make([]byte, 10)); err != errStaleAttempt {
+			t.Errorf("taken over before: %t; an attempt goes on with %v, want errStaleAttempt", taken, err)
+		}
+	}
 }
 
 // An attempt that is over gets nothing more, so that it can neither take bytes

@@ -54,6 +54,28 @@ func TestSOAPLogoutEndsHere(t *testing.T) {
 	}
 }
 
+// A compressed envelope arrives in the clear and to its end, however much larger
+// it is than what was announced.
+func TestSOAPCodedBodyArrivesWhole(t *testing.T) {
+	bodies := make(chan string, 1)
+	base := upstream(t, func(w http.ResponseWriter, r *http.Request) {
+		text, _ := io.ReadAll(r.Body)
+		bodies <- r.Header.Get("Content-Encoding") + string(text)
+	})
+	r := start(t, proxy.Config{Tokens: newTokens(base)})
+	text := envelope("query", "urn:partner.soap.sforce.com") + "<!--" + strings.Repeat("x", 200<<10) + "-->"
+	for coding, body := range map[string]string{"gzip": zipped(text), "deflate": deflated(text)} {
+		got := r.send(t, "POST", "/services/Soap/u/60.0", strings.NewReader(body), "Content-Type: text/xml", "Content-Encoding: "+coding)
+		if got.status != http.StatusOK {
+			t.Errorf("%s: answer = %d %s", coding, got.status, got.body)
+			continue
+		}
+		if arrived := receive(t, bodies, "the request"); !strings.HasPrefix(arrived, "<?xml") || !strings.HasSuffix(arrived, text[len(text)-200<<10:]) {
+			t.Errorf("%s: %d bytes arrived, %.20q to %.20q, want the envelope in the clear", coding, len(arrived), arrived, arrived[max(0, len(arrived)-20):])
+		}
+	}
+}
+
 // What follows the Body is refused wherever it stands, with the same words.
 func TestSOAPEndsWithItsBody(t *testing.T) {
 	base := upstream(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })

@@ -11,10 +11,10 @@ import (
 // has come on it, and the putting back: by one, and by as many at a time as
 // there are processors.
 func BenchmarkPool(b *testing.B) {
-	p := &pool{limits: func() (int, time.Duration) { return 512, time.Minute }}
-	b.Cleanup(p.closeIdle)
 	to := origin{scheme: "http", host: "org.example"}
-	fill := func(b *testing.B, n int) {
+	filled := func(b *testing.B, n int) *pool {
+		p := &pool{limits: func() (int, time.Duration) { return n, time.Hour }}
+		b.Cleanup(p.closeIdle)
 		address, err := url.Parse(peer(b, newBase(), false, func(_ int, c net.Conn) { hear(c) }))
 		if err != nil {
 			b.Fatal(err)
@@ -26,8 +26,9 @@ func BenchmarkPool(b *testing.B) {
 			}
 			p.put(newConn(c, to))
 		}
+		return p
 	}
-	use := func(b *testing.B) {
+	use := func(b *testing.B, p *pool) {
 		c := p.take(to)
 		if c == nil {
 			b.Error("there is no connection")
@@ -36,18 +37,18 @@ func BenchmarkPool(b *testing.B) {
 		p.put(c)
 	}
 	b.Run("one", func(b *testing.B) {
-		fill(b, 1)
+		p := filled(b, 1)
 		b.ReportAllocs()
 		for b.Loop() {
-			use(b)
+			use(b, p)
 		}
 	})
 	b.Run("parallel", func(b *testing.B) {
-		fill(b, 64)
+		p := filled(b, 64)
 		b.ReportAllocs()
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
-				use(b)
+				use(b, p)
 			}
 		})
 	})

@@ -30,6 +30,7 @@ type fault struct {
 	reason     error         // what the log is told
 	rule       string        // that refuses the request; "" if it has failed
 	limit      string        // that the request goes over; "" for none
+	told       bool          // the log has a line that tells of it and of others like it
 	retryAfter time.Duration // 0 for none
 }
 

@@ -59,9 +59,9 @@ func TestLogLevels(t *testing.T) {
 		status                   float64
 		level, message, rule, of string
 	}{
-		{full, limitsPath, 403, "WARN", "request refused", "api_reserve", ""},
-		{full, "/services/async/60.0/job", 400, "WARN", "request refused", "api_reserve", ""},
-		{full, "/services/Soap/u/60.0", 500, "WARN", "request refused", "api_reserve", ""},
+		{full, limitsPath, 403, "DEBUG", "request refused", "api_reserve", ""},
+		{full, "/services/async/60.0/job", 400, "DEBUG", "request refused", "api_reserve", ""},
+		{full, "/services/Soap/u/60.0", 500, "DEBUG", "request refused", "api_reserve", ""},
 		{open, limitsPath + "?" + strings.Repeat("q", 20_000), 414, "DEBUG", "request refused", "uri_too_long", "uri"},
 		{open, "/secur/frontdoor.jsp", 403, "WARN", "request refused", "path_never_allowed", ""},
 		{open, "mailto:x", 400, "DEBUG", "request", "bad_target", ""},
@@ -77,6 +77,10 @@ func TestLogLevels(t *testing.T) {
 		if line["status"] != tt.status || line["level"] != tt.level || line["msg"] != tt.message || rule != tt.rule || limit != tt.of {
 			t.Errorf("%.40s is logged as %v, want status %v, %s %q, rule %q, limit %q", tt.target, line, tt.status, tt.level, tt.message, tt.rule, tt.of)
 		}
+	}
+	const told = `"msg":"requests are refused for the sake of other clients","client":"","rule":"api_reserve","refused":1,`
+	if lines := full.log.String(); strings.Count(lines, "for the sake of other clients") != 1 || !strings.Contains(lines, told) {
+		t.Errorf("of three refusals, the log has\n%s\nwant one line with %s", lines, told)
 	}
 }
 

@@ -105,7 +105,7 @@ func (p *Proxy) logExchange(ex *exchange) {
 // and a status.
 func (f *fault) line(status int) (level slog.Level, message string) {
 	switch {
-	case f.limit != "":
+	case f.limit != "", f.told:
 		return slog.LevelDebug, "request refused" // in storms; a line at warn tells of them
 	case f.rule == "" && status >= 500:
 		return slog.LevelWarn, "request failed"

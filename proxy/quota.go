@@ -73,11 +73,15 @@ func errReserved(last quota.Reading, reserve quota.Reserve) error {
 		last.Left(), last.Limit, reserve)
 }
 
-// refuseRequest answers as an org does that has no more requests to give. code
-// is ours.
+// refuseRequest answers as an org does that has no more requests to give, and
+// tells the log once a minute: a job that runs away does not wait. code is ours.
 func (p *Proxy) refuseRequest(w http.ResponseWriter, r *http.Request, code string, reason error, retryAfter time.Duration) {
-	f := &fault{status: http.StatusForbidden, code: "REQUEST_LIMIT_EXCEEDED", own: code, message: reason.Error(), reason: reason, retryAfter: retryAfter}
-	if within(exchangeOf(r.Context()).path, "/services/async") {
+	ex := exchangeOf(r.Context())
+	if refused, due := ex.client.running.rationed.Due(); due {
+		p.logger.Warn("requests are refused for the sake of other clients", "client", ex.client.Name, "rule", ruleOf(code), "refused", refused, "reason", reason.Error())
+	}
+	f := &fault{status: http.StatusForbidden, code: "REQUEST_LIMIT_EXCEEDED", own: code, message: reason.Error(), reason: reason, told: true, retryAfter: retryAfter}
+	if within(ex.path, "/services/async") {
 		f.status, f.code = http.StatusBadRequest, "ExceededQuota" // Bulk API 1.0's clients know a closed list of codes
 	}
 	p.refuse(w, r, f)

@@ -5,8 +5,9 @@ import "sync/atomic"
 // running counts requests that run at a time. The zero value is ready; safe for
 // concurrent use.
 type running struct {
-	count  atomic.Int64
-	notice Notice // that requests are refused
+	count    atomic.Int64
+	notice   Notice // that requests are refused
+	rationed Notice // that they are refused for the sake of other clients
 }
 
 // enter counts one more, unless as many as limit run already; 0 is no limit. A

@@ -84,18 +84,26 @@ func (w *wire) wait() error {
 	if w.raw == nil {
 		return nil
 	}
-	w.looked = false
-	return w.raw.Read(w.ready)
+	w.looked, w.err = false, nil
+	if err := w.raw.Read(w.ready); err != nil {
+		return err
+	}
+	return w.err
 }
 
 // hasCome reports whether there is something to read. It is called again when the
-// system says so.
+// system says so. A failure is kept: Linux tells of a reset once, to whoever looks
+// first.
 func (w *wire) hasCome(fd uintptr) bool {
 	if w.looked {
 		return true
 	}
 	w.looked = true
-	return hasCome(fd)
+	if err := look(fd); err != syscall.EAGAIN {
+		w.err = err
+		return true
+	}
+	return false
 }
 
 // errQuiet is that nothing has arrived. Being temporary, it does not end a TLS

@@ -549,6 +549,9 @@ func TestLogoutEndsSession(t *testing.T) {
 		"revocation": func(session string) (int, string, error) {
 			return postText(t.Context(), p.URL+"/services/oauth2/revoke", "application/x-www-form-urlencoded", "", []byte("token="+url.QueryEscape(session)))
 		},
+		"revocation at a base URL that ends in a slash": func(session string) (int, string, error) {
+			return postText(t.Context(), p.URL+"//services/oauth2/revoke", "application/x-www-form-urlencoded", "", []byte("token="+url.QueryEscape(session)))
+		},
 		"revocation by GET": func(session string) (int, string, error) {
 			return postText(t.Context(), p.URL+"/services/oauth2/revoke?token="+url.QueryEscape(session), "", "", nil)
 		},

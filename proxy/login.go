@@ -24,7 +24,7 @@ func (p *Proxy) answerOAuth(next http.HandlerFunc) http.HandlerFunc {
 		case p.cfg.Logins != nil:
 			p.boundUnknown(w, r, func() {
 				w.Header().Set(requestIDHeader, ex.id)
-				p.cfg.Logins.ServeOAuth(w, r, p.public(r))
+				p.cfg.Logins.ServeOAuth(w, ex.forLogins(r), p.public(r))
 			})
 		case ex.path == tokenPath && r.Method == http.MethodPost:
 			p.refuse(w, r, denial(http.StatusForbidden, loginOff, errLoginOff))
@@ -32,6 +32,16 @@ func (p *Proxy) answerOAuth(next http.HandlerFunc) http.HandlerFunc {
 			next(w, r)
 		}
 	}
+}
+
+// forLogins returns a request with its path in canonical form: what it asks for is
+// the same to those who answer it as to the proxy, which has read it so.
+func (ex *exchange) forLogins(r *http.Request) *http.Request {
+	target := *r.URL
+	target.Path, target.RawPath = ex.path, ""
+	r = r.WithContext(r.Context())
+	r.URL = &target
+	return r
 }
 
 // loginOff is the code of a login where no client can log in, and errLoginOff

@@ -2,6 +2,8 @@ package proxy_test
 
 import (
 	"crypto/sha256"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -21,6 +23,37 @@ func TestGrantIsToldThatNobodyCanLogIn(t *testing.T) {
 		}
 		if line := r.log.requests(t, 1)[0]; line["msg"] != "request refused" || !strings.Contains(r.log.String(), "PROXY_CLIENT_") || strings.Contains(r.log.String(), "hidden-") {
 			t.Errorf("%s: it is logged as %v, want the reason and no password", name, line)
+		}
+	}
+}
+
+// pathLogins answer with the path that is asked for.
+type pathLogins struct{ noLogins }
+
+func (pathLogins) ServeOAuth(w http.ResponseWriter, r *http.Request, _ string) {
+	io.WriteString(w, r.URL.Path)
+}
+
+func (pathLogins) ServeSOAP(w http.ResponseWriter, r *http.Request, _ string, _ []byte) {
+	io.WriteString(w, r.URL.Path)
+}
+
+// A login and a logout are answered as what the proxy takes them for, however
+// their path is written: a base URL that ends in a slash makes two of one.
+func TestLoginsGoByTheCanonicalPath(t *testing.T) {
+	r := start(t, proxy.Config{Tokens: newTokens("http://127.0.0.1:1"), Logins: pathLogins{}})
+	for sent, want := range map[string]string{
+		"//services/oauth2/revoke":  "/services/oauth2/revoke",
+		"/services/oauth2/revoke/":  "/services/oauth2/revoke",
+		"//services/oauth2/token":   "/services/oauth2/token",
+		"/services/oauth2/%74oken":  "/services/oauth2/token",
+		"//services/Soap/u/60.0":    "/services/Soap/u/60.0",
+		"/services/Soap//u/60.0/":   "/services/Soap/u/60.0",
+		"/services/Soap/u/60.0/00D": "/services/Soap/u/60.0/00D",
+	} {
+		got := r.send(t, "POST", sent, strings.NewReader(envelope("login", "urn:partner.soap.sforce.com")), "Content-Type: text/xml")
+		if got.status != 200 || got.body != want {
+			t.Errorf("%s is answered as %d %s, want %s", sent, got.status, got.body, want)
 		}
 	}
 }

@@ -23,7 +23,7 @@ type Tokens interface {
 }
 
 // Logins answers the logins that legacy apps make and knows the sessions that
-// came of them: a login.Logins.
+// came of them: a login.Logins. The requests have their paths in canonical form.
 type Logins interface {
 	// Client returns the name of the client that a session belongs to.
 	Client(session string) (name string, err error)

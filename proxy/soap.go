@@ -115,7 +115,7 @@ func (p *Proxy) answerLogin(w http.ResponseWriter, r *http.Request, ex *exchange
 		p.refuse(w, r, denial(http.StatusBadRequest, "PROXY_BAD_ENVELOPE", errEnvelopeHead))
 	case p.cfg.Logins != nil:
 		w.Header().Set(requestIDHeader, ex.id)
-		p.cfg.Logins.ServeSOAP(w, r, p.public(r), ex.body.beginning())
+		p.cfg.Logins.ServeSOAP(w, ex.forLogins(r), p.public(r), ex.body.beginning())
 	case ex.envelope.operation.Local == "login":
 		p.refuse(w, r, denial(http.StatusForbidden, loginOff, errLoginOff))
 	default:

@@ -23,6 +23,9 @@ func (p *Proxy) observe(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ex := p.begin(w, r)
 		defer func() {
+			if !ex.seen.Whole {
+				ex.passOnBroken()
+			}
 			p.logExchange(ex)
 			p.finish(ex)
 		}()

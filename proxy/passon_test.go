@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -15,18 +16,20 @@ import (
 	"github.com/sfproxy/sfproxy/proxy"
 )
 
-// inPieces answers with a body of unknown length that comes in pieces, and tells
-// before it waits for one.
+// inPieces answers with a body that comes in pieces, and tells before it waits for
+// one.
 type inPieces struct {
 	header http.Header
 	pieces []string
 	waits  chan bool // for the next piece; nil if all are here
+	length int64     // that is announced; 0 for none
+	end    error     // nil if it ends well
 	tell   func()
 }
 
 func (s *inPieces) RoundTrip(r *http.Request) (*http.Response, error) {
 	body := *s
-	return &http.Response{StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Header: s.header.Clone(), Body: &body, ContentLength: -1, Request: r}, nil
+	return &http.Response{StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Header: s.header.Clone(), Body: &body, ContentLength: cmp.Or(s.length, -1), Request: r}, nil
 }
 
 func (s *inPieces) BeforeWait(f func()) { s.tell = f }
@@ -39,7 +42,7 @@ func (s *inPieces) Read(p []byte) (int, error) {
 		<-s.waits
 	}
 	if len(s.pieces) == 0 {
-		return 0, io.EOF
+		return 0, cmp.Or(s.end, io.EOF)
 	}
 	n := copy(p, s.pieces[0])
 	s.pieces = s.pieces[1:]
@@ -103,6 +106,30 @@ func TestPiecesArePassedOnBeforeAWait(t *testing.T) {
 		source.waits <- true
 		if rest, err := io.ReadAll(resp.Body); err != nil || len(rest) > 0 {
 			t.Errorf("%s: %q, %v after the last piece", media, rest, err)
+		}
+	}
+}
+
+// What there is of an answer that breaks off reaches the client. One of HTTP/1.0,
+// which would take it for the whole answer, gets nothing.
+func TestBrokenAnswerIsPassedOn(t *testing.T) {
+	sized := http.Header{"Content-Type": {"text/plain"}, "Content-Length": {"100"}}
+	for name, source := range map[string]*inPieces{
+		"of unknown length": {header: plain, pieces: []string{"begun"}, end: io.ErrUnexpectedEOF},
+		"of known length":   {header: sized, length: 100, pieces: []string{"begun"}, end: io.ErrUnexpectedEOF},
+	} {
+		cfg := proxy.Config{Tokens: newTokens("http://org.example"), Transport: source}
+		paced := startPaced(t, cfg, false).rig
+		for to, r := range map[string]*rig{"HTTP/1.1": start(t, cfg), "HTTP/1.1, paced": paced, "HTTP/2": startPaced(t, cfg, true).rig} {
+			got, err := r.try("POST", limitsPath, strings.NewReader("x"))
+			if got.status != 200 || got.body != "begun" || err == nil {
+				t.Errorf("an answer %s, by %s: %d %q, %v; want what there is of it, and that it broke off", name, to, got.status, got.body, err)
+			}
+		}
+		c := paced.dial(t)
+		c.write("POST " + limitsPath + " HTTP/1.0\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx")
+		if got := c.rest(); got != "" {
+			t.Errorf("an answer %s, by HTTP/1.0: %q, want the end of the connection", name, got)
 		}
 	}
 }

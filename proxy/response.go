@@ -85,6 +85,15 @@ func (ex *exchange) passOn() {
 	}
 }
 
+// passOnBroken writes what there is of an answer that broke off: a client that hears
+// nothing of it may send the request again, as Java's does with a POST. One of
+// HTTP/1.0 would take a part of it for all.
+func (ex *exchange) passOnBroken() {
+	if ex.recorder.status != 0 && ex.inbound.ProtoAtLeast(1, 1) {
+		ex.recorder.FlushError()
+	}
+}
+
 // streamed is an answer's body whose length is not known. It notes its end, and
 // keeps cookies out of the trailers, which are there by then.
 type streamed struct {

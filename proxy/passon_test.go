@@ -61,7 +61,8 @@ func TestPiecesThatAreHereAreWrittenTogether(t *testing.T) {
 	}
 	want := strings.Join(source.pieces, "")
 	url, l := servePaced(t, proxy.Config{Tokens: newTokens("http://org.example"), Transport: source})
-	for _, request := range []string{"HTTP/1.1\r\n", "HTTP/1.1\r\nConnection: close\r\n", "HTTP/1.0\r\n"} {
+	const soap = "/services/Soap/u/60.0" // whose answers are looked at for the usage
+	for _, request := range []string{limitsPath + " HTTP/1.1\r\n", limitsPath + " HTTP/1.1\r\nConnection: close\r\n", limitsPath + " HTTP/1.0\r\n", soap + " HTTP/1.1\r\n"} {
 		c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 		if err != nil {
 			t.Fatal(err)
@@ -69,7 +70,7 @@ func TestPiecesThatAreHereAreWrittenTogether(t *testing.T) {
 		defer c.Close()
 		for range 2 { // where the connection goes on
 			l.writes.Store(0)
-			fmt.Fprintf(c, "GET %s %sHost: localhost\r\n\r\n", limitsPath, request)
+			fmt.Fprintf(c, "GET %sHost: localhost\r\n\r\n", request)
 			resp, err := http.ReadResponse(bufio.NewReaderSize(c, 256<<10), nil)
 			if err != nil {
 				t.Fatalf("%s: %v", request, err)

@@ -22,7 +22,6 @@ func (p *Proxy) respond(resp *http.Response) error {
 			resp.ContentLength = length // so that it is written at once
 		}
 	}
-	p.noteUsage(resp, ex)
 	h.Del("Strict-Transport-Security") // it would bind the proxy's host name
 	keepSetCookies(h, ex.path)
 	dropCORS(h)
@@ -34,6 +33,7 @@ func (p *Proxy) respond(resp *http.Response) error {
 		ex.passOnInTime(resp)
 		resp.Body = &streamed{resp.Body, resp, ex}
 	}
+	p.noteUsage(resp, ex)
 	instance := ex.token.InstanceURL
 	if location := h.Get("Location"); location != "" {
 		h.Set("Location", moveLocation(location, instance, p.public(ex.inbound)))

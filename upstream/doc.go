@@ -10,6 +10,7 @@
 //	tunnel.go     the way through a company proxy
 //	await.go      the first byte of an answer, until which nothing is held to read it with
 //	wire.go       the TCP connection under it, which can be asked whether anything came
+//	upload.go     net/http's connections for large bodies, in fewer writes
 //	body.go       an answer's body, which gives the connection back at its end
 //
 // It reads no answer by itself: status line, headers, lengths and chunks are

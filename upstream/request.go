@@ -75,13 +75,8 @@ func (t *Transport) takes(req *http.Request) (bool, *url.URL) {
 // isOrdinary reports whether a request is one that net/http need not send, as
 // far as its fields tell.
 func (t *Transport) isOrdinary(req *http.Request) bool {
-	b := t.base
 	switch {
-	case !canReadNow: // what came on an idle connection would be the next request's answer
-		return false
-	case !b.DisableCompression || b.DisableKeepAlives || b.MaxConnsPerHost > 0 || b.DialTLSContext != nil || b.DialContext == nil:
-		return false
-	case b.ForceAttemptHTTP2, b.Protocols != nil && b.Protocols.HTTP2():
+	case !t.knowsBase():
 		return false
 	case req.URL == nil || req.Header == nil || req.URL.Scheme != "https" && req.URL.Scheme != "http" || !plainHost(req.URL.Host):
 		return false
@@ -93,6 +88,19 @@ func (t *Transport) isOrdinary(req *http.Request) bool {
 		return false
 	}
 	return true
+}
+
+// knowsBase reports whether the base has no settings that this transport does not
+// know.
+func (t *Transport) knowsBase() bool {
+	b := t.base
+	switch {
+	case !canReadNow: // what came on an idle connection would be the next request's answer
+		return false
+	case !b.DisableCompression || b.DisableKeepAlives || b.MaxConnsPerHost > 0 || b.DialTLSContext != nil || b.DialContext == nil:
+		return false
+	}
+	return !b.ForceAttemptHTTP2 && (b.Protocols == nil || !b.Protocols.HTTP2())
 }
 
 func hasBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }

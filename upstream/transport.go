@@ -12,12 +12,13 @@ import (
 // Transport is an [http.RoundTripper] for ordinary requests over HTTP/1.1: those
 // without a body or with one of up to 64 KiB and known length, which is read
 // before anything is sent; to the host itself or through a company proxy that is
-// reached by plain HTTP and asked for a tunnel. The rest goes to the base:
+// reached by plain HTTP and asked for a tunnel. The rest goes to a copy of the base:
 // uploads, those that ask before they send (Expect), through other proxies, with
 // a [net/http/httptrace.ClientTrace], with a Connection header, or odd in some
 // other way. Safe for concurrent use.
 type Transport struct {
-	base    *http.Transport
+	base    *http.Transport // how to dial and wait
+	uploads *http.Transport // sends what this one does not take
 	pool    pool
 	lastTLS atomic.Pointer[hostTLS]
 }
@@ -35,13 +36,14 @@ func New(base *http.Transport) *Transport {
 	t.pool.limits = func() (int, time.Duration) {
 		return cmp.Or(base.MaxIdleConnsPerHost, http.DefaultMaxIdleConnsPerHost), base.IdleConnTimeout
 	}
+	t.uploads = t.forUploads()
 	return t
 }
 
 // CloseIdleConnections closes the connections that no request uses.
 func (t *Transport) CloseIdleConnections() {
 	t.pool.closeIdle()
-	t.base.CloseIdleConnections()
+	t.uploads.CloseIdleConnections()
 }
 
 // Idle returns how many connections wait for their next request, without those
@@ -89,7 +91,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // leave has net/http send a request.
 func (t *Transport) leave(req *http.Request) (*http.Response, error) {
-	resp, err := t.base.RoundTrip(req)
+	resp, err := t.uploads.RoundTrip(req)
 	return resp, withoutBytes(err)
 }
 

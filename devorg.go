@@ -89,7 +89,9 @@ func (o *devorgOptions) run(cmd *cobra.Command) error {
 		"SF_LOGIN_URL=" + org.LoginURL(),
 		"SF_CLIENT_ID=" + o.org.ConsumerKey,
 		"SF_USERNAME=" + o.org.Users[0],
-		"SF_JWT_KEY_FILE=" + keyFile,
+	}
+	if keyFile != "" {
+		settings = append(settings, "SF_JWT_KEY_FILE="+keyFile)
 	}
 	if o.org.TLS {
 		settings = append(settings, "SF_CA_FILE="+authorityFile)
@@ -138,14 +140,14 @@ func (o *devorgOptions) authority(certificateFile string) error {
 	return nil
 }
 
-// register sets the app's certificate and returns the file of its key: those
-// given, those of an earlier run in the directory, or new ones.
+// register sets the app's certificate and returns the file of its key, "" if that
+// is not known: the one given, those of an earlier run in the directory, or new ones.
 func (o *devorgOptions) register() (keyFile string, err error) {
 	keyFile = filepath.Join(o.dir, "server.key")
 	file := o.certificate
 	switch {
 	case file != "":
-		keyFile = "(the private key of " + file + ")"
+		keyFile = ""
 	default:
 		file = filepath.Join(o.dir, "server.crt")
 		if _, err := os.Stat(keyFile); errors.Is(err, os.ErrNotExist) {

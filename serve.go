@@ -221,7 +221,7 @@ func (s *server) drain(ctx context.Context) {
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Proxy.DrainTimeout)
 	defer cancel()
 	if err := s.proxy.Shutdown(limit); err != nil {
-		s.logger.Warn("requests were still running at the end of the drain time; they are cut")
+		s.logger.Warn("requests were still running at the end of the drain time; they are cut", "setting", "PROXY_DRAIN_TIMEOUT")
 		return
 	}
 	s.logger.Info("stopped")

@@ -100,7 +100,7 @@ func (p *Proxy) enter(w http.ResponseWriter, r *http.Request, among *running, li
 	if among.enter(limit) {
 		return true
 	}
-	if refused, due := among.notice.Due(); due {
+	if refused, due := among.crowded.Due(); due {
 		p.logger.LogAttrs(context.Background(), slog.LevelWarn, "requests are refused: as many run as may at a time",
 			slog.Int("limit", limit), c.whose, slog.Int("refused", refused))
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/sfproxy/sfproxy/quota"
 )
 
-var errQueue = errors.New("ConcurrentRequests (Concurrent API Requests) Limit exceeded. (by sfproxy: as many requests of its clients run as SF_MAX_CONCURRENT allows, and no place came free in time)")
+var errQueue = errors.New("ConcurrentRequests (Concurrent API Requests) Limit exceeded. (by sfproxy: as many requests of its clients run as SF_MAX_CONCURRENT allows, and no place came free within SF_QUEUE_TIMEOUT)")
 
 // spendsRequests reports whether a request counts among the org's API requests.
 // The list of versions does not, nor what is about the login, and the streaming
@@ -48,7 +48,7 @@ func (p *Proxy) leavesReserve(w http.ResponseWriter, r *http.Request) bool {
 	client := exchangeOf(r.Context()).client
 	ok, again := p.cfg.Usage.Allows(client.Reserve, time.Now())
 	if !ok {
-		p.refuseRequest(w, r, "PROXY_API_RESERVE", errReserved(p.cfg.Usage.Scarcest(), client.Reserve), again)
+		p.refuseRequest(w, r, &client.running.reserved, "PROXY_API_RESERVE", errReserved(p.cfg.Usage.Scarcest(), client.Reserve), again)
 	}
 	return ok
 }
@@ -56,28 +56,29 @@ func (p *Proxy) leavesReserve(w http.ResponseWriter, r *http.Request) bool {
 // waitTurn waits for a place among the org's requests. Without one it has
 // answered.
 func (p *Proxy) waitTurn(w http.ResponseWriter, r *http.Request) bool {
+	client := exchangeOf(r.Context()).client
 	ctx, cancel := context.WithTimeout(r.Context(), p.cfg.QueueTimeout)
 	defer cancel()
-	switch err := p.cfg.Queue.Acquire(ctx, exchangeOf(r.Context()).client.Name); {
+	switch err := p.cfg.Queue.Acquire(ctx, client.Name); {
 	case err == nil:
 		return true
 	case r.Context().Err() != nil:
 		panic(http.ErrAbortHandler) // the client has left: it must not take silence for a 200
 	}
-	p.refuseRequest(w, r, "PROXY_MAX_CONCURRENT", errQueue, time.Second)
+	p.refuseRequest(w, r, &client.running.unplaced, "PROXY_MAX_CONCURRENT", errQueue, time.Second)
 	return false
 }
 
 func errReserved(last quota.Reading, reserve quota.Reserve) error {
-	return fmt.Errorf("TotalRequests Limit exceeded. (by sfproxy: %d of %d API requests of 24 hours are left, and this client leaves %s to others, see API_RESERVE)",
+	return fmt.Errorf("TotalRequests Limit exceeded. (by sfproxy: %d of %d API requests of 24 hours are left, and this client leaves %s to others, as PROXY_API_RESERVE or the client's own says)",
 		last.Left(), last.Limit, reserve)
 }
 
 // refuseRequest answers as an org does that has no more requests to give, and
 // tells the log once a minute: a job that runs away does not wait. code is ours.
-func (p *Proxy) refuseRequest(w http.ResponseWriter, r *http.Request, code string, reason error, retryAfter time.Duration) {
+func (p *Proxy) refuseRequest(w http.ResponseWriter, r *http.Request, notice *Notice, code string, reason error, retryAfter time.Duration) {
 	ex := exchangeOf(r.Context())
-	if refused, due := ex.client.running.rationed.Due(); due {
+	if refused, due := notice.Due(); due {
 		p.logger.Warn("requests are refused for the sake of other clients", "client", ex.client.Name, "rule", ruleOf(code), "refused", refused, "reason", reason.Error())
 	}
 	f := &fault{status: http.StatusForbidden, code: "REQUEST_LIMIT_EXCEEDED", own: code, message: reason.Error(), reason: reason, told: true, retryAfter: retryAfter}

@@ -5,9 +5,10 @@ import "sync/atomic"
 // running counts requests that run at a time. The zero value is ready; safe for
 // concurrent use.
 type running struct {
-	count    atomic.Int64
-	notice   Notice // that requests are refused
-	rationed Notice // that they are refused for the sake of other clients
+	count atomic.Int64
+	// That requests are refused: since as many run, for the reserve, and for want of
+	// a place in the queue.
+	crowded, reserved, unplaced Notice
 }
 
 // enter counts one more, unless as many as limit run already; 0 is no limit. A

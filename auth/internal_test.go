@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"errors"
 	"io"
+	"log/slog"
 	"net/url"
 	"strings"
 	"testing"
@@ -273,4 +274,35 @@ func (k publicKey) Public() crypto.PublicKey { return nil }
 
 func (k publicKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
 	return nil, errors.New("it cannot sign")
+}
+
+// dueContext has a deadline, and does not end by itself: it is that of a machine
+// too busy to tell.
+type dueContext struct {
+	context.Context
+	deadline time.Time
+}
+
+func (c dueContext) Deadline() (time.Time, bool) { return c.deadline, true }
+
+// stallingLog takes a minute for each line.
+type stallingLog struct{ slog.Handler }
+
+func (stallingLog) Enabled(context.Context, slog.Level) bool { return true }
+
+func (stallingLog) Handle(context.Context, slog.Record) error {
+	time.Sleep(time.Minute)
+	return nil
+}
+
+func TestLateRetryTellsOfTheFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		want := &GrantError{Status: 500}
+		m := NewManager(func(context.Context, string) (*Token, error) { return nil, want }, slog.New(stallingLog{}))
+		defer m.Close()
+		ctx := dueContext{t.Context(), time.Now().Add(flightTimeout)}
+		if _, err := m.retry(ctx, m.source("ada@example.com")); err != want {
+			t.Errorf("retry = %v, want %v", err, want)
+		}
+	})
 }

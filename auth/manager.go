@@ -290,8 +290,14 @@ func (m *Manager) fly(ctx context.Context, s *source, asked int64) (token *Token
 
 // retry performs the grant, again after a passing fault, until ctx would end.
 func (m *Manager) retry(ctx context.Context, s *source) (*Token, error) {
+	deadline, _ := ctx.Deadline()
+	var fault error // of the attempt before
 	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
-		if err := s.budget.await(ctx, s.subject); err != nil {
+		err := s.budget.await(ctx, s.subject)
+		switch {
+		case fault != nil && time.Until(deadline) <= 0: // a pause that took longer than it should
+			return nil, fault
+		case err != nil:
 			return nil, err
 		}
 		token, err := m.grant(ctx, s.subject)
@@ -302,7 +308,7 @@ func (m *Manager) retry(ctx context.Context, s *source) (*Token, error) {
 			return token, err
 		}
 		pause := backoff - rand.N(backoff/2) // #nosec G404 -- spreads attempts
-		if deadline, _ := ctx.Deadline(); time.Until(deadline) < pause {
+		if time.Until(deadline) < pause {
 			return nil, err
 		}
 		level := slog.LevelDebug
@@ -314,6 +320,7 @@ func (m *Manager) retry(ctx context.Context, s *source) (*Token, error) {
 		if sleep(ctx, pause) != nil {
 			return nil, err
 		}
+		fault = err
 	}
 }
 

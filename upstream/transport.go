@@ -24,8 +24,8 @@ type Transport struct {
 }
 
 // New returns a Transport that dials, shakes hands and waits as base is set up
-// to, and has its own idle connections. base must not be changed once it is in
-// use. A base with settings that this one does not know gets all requests:
+// to, and has its own idle connections. base must not be changed any more. One
+// with settings that this one does not know gets all requests itself:
 // those that speak HTTP/2, compress, bound the connections of a host or dial TLS
 // themselves;
 // so does any base where the system is no Unix. The connections that it dials
